@@ -2,8 +2,8 @@
 
 ``--check`` writes nothing; it lists the files that are out of step and ends with status 1 if there are any.
 
-The result depends only on the contract and on the pinned tools. The google protos are compiled into the descriptor but
-not into stubs: their Python modules are those of the package ``googleapis-common-protos``.
+The result depends only on the contract and on the pinned tools. The google protos are compiled into the
+descriptor but not into stubs: their Python modules are those of the package ``googleapis-common-protos``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,7 @@ PROTO = ROOT / "proto"
 GENERATED = ROOT / "generated"
 PACKAGE = Path("llmgateway/v1")
 TIMEOUT_S = 120.0
-INIT_LINES = {
-    Path("llmgateway"): '"""Generated from proto/ by tools/generate.py. Do not edit."""\n',
-    PACKAGE: '"""The stubs of package llmgateway.v1. Generated from proto/ by tools/generate.py. Do not edit."""\n',
-}
+INIT_TEXT = '"""Generated from proto/ by tools/generate.py. Do not edit."""\n'
 
 
 def tool(name: str) -> Path:
@@ -32,7 +29,7 @@ def tool(name: str) -> Path:
 
     PATH is not searched, so that the pinned version is the one that runs.
     """
-    path = Path(sysconfig.get_path("scripts")) / (name + sysconfig.get_config_var("EXE"))
+    path = Path(sysconfig.get_path("scripts")) / name
     if not path.is_file():
         raise SystemExit(f"{name} is not installed beside {sys.executable}; install requirements/dev.lock")
     return path
@@ -50,16 +47,25 @@ def write_stubs(out: Path) -> None:
     sources = sorted(path.relative_to(PROTO).as_posix() for path in (PROTO / PACKAGE).glob("*.proto"))
     services = [name for name in sources if name.endswith("_service.proto")]
     well_known = resources.files("grpc_tools") / "_proto"
-    protoc = (sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTO}", f"--proto_path={well_known}")
+    protoc = (
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"--proto_path={PROTO}",
+        f"--proto_path={well_known}",
+    )
     run(*protoc, f"--python_out={out}", f"--pyi_out={out}", *sources)
     plugin = f"--plugin=protoc-gen-mypy_grpc={tool('protoc-gen-mypy_grpc')}"
     run(*protoc, plugin, f"--grpc_python_out={out}", f"--mypy_grpc_out={out}", *services)
-    for package, text in INIT_LINES.items():
-        (out / package / "__init__.py").write_text(text, encoding="utf-8")
+    for package in (PACKAGE, *PACKAGE.parents[:-1]):
+        (out / package / "__init__.py").write_text(INIT_TEXT, encoding="utf-8")
 
 
 def write_descriptor(out: Path) -> None:
-    """Writes the descriptor that Envoy reads; it also holds google.rpc's error details, which no file of ours imports."""
+    """Writes the descriptor that Envoy reads.
+
+    It also holds google.rpc's error details, which no file of ours imports: Envoy prints only types it knows.
+    """
     target = out / "descriptor.binpb"
     run(tool("buf"), "build", "--as-file-descriptor-set", "--exclude-source-info", "--output", target)
 
@@ -95,15 +101,13 @@ def main() -> int:
     wanted = generate()
     changed = differences(wanted, present())
     for path in changed:
-        print(f"{'out of step' if check else 'removed' if path not in wanted else 'written'}: generated/{path.as_posix()}")
         if check:
-            continue
-        target = GENERATED / path
-        if path in wanted:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(wanted[path])
+            print(f"out of step: generated/{path.as_posix()}")
+        elif path in wanted:
+            (GENERATED / path).parent.mkdir(parents=True, exist_ok=True)
+            (GENERATED / path).write_bytes(wanted[path])
         else:
-            target.unlink()
+            (GENERATED / path).unlink()
     if check and changed:
         print("Run `make generate` and commit the result.")
         return 1
