@@ -1,0 +1,56 @@
+"""The HTTP routes of the contract, read from its `google.api.http` annotations."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf import descriptor_pb2
+
+_SEGMENT = re.compile(r"\{(?P<variable>[^}=]+)(?:=(?P<template>[^}]+))?\}")
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One HTTP method and path template that the contract gives to an RPC of `service`."""
+
+    service: str
+    method: str
+    template: str
+
+    def pattern(self) -> str | None:
+        """A regular expression for whole paths of this template; None when the template is a fixed path."""
+        if "{" not in self.template and "*" not in self.template:
+            return None
+        flat = _SEGMENT.sub(lambda match: match["template"] or "*", self.template)
+        parts = re.split(r"(\*\*|\*)", flat)
+        return "".join({"**": ".*", "*": "[^/]+"}.get(part) or re.escape(part) for part in parts)
+
+
+def read_bindings(descriptor: Path) -> list[Binding]:
+    """Returns every binding of every service in a serialised `FileDescriptorSet`, in its order.
+
+    Raises `OSError` when the file cannot be read, `google.protobuf.message.DecodeError` when it is something else.
+    """
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes())
+    found = []
+    for file in files.file:
+        for service in file.service:
+            name = f"{file.package}.{service.name}"
+            for method in service.method:
+                rule: http_pb2.HttpRule = method.options.Extensions[
+                    annotations_pb2.http  # type: ignore[index]  # the package has no stubs for extensions
+                ]
+                found += [
+                    Binding(name, *_method_and_path(each))
+                    for each in (rule, *rule.additional_bindings)
+                    if each.WhichOneof("pattern")
+                ]
+    return found
+
+
+def _method_and_path(rule: http_pb2.HttpRule) -> tuple[str, str]:
+    verb = rule.WhichOneof("pattern")
+    if verb == "custom":
+        return rule.custom.kind, rule.custom.path
+    return verb.upper(), getattr(rule, verb)

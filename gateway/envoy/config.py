@@ -1,0 +1,278 @@
+"""Envoy's configuration: plain data built from settings, written as YAML."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from gateway.envoy.bindings import Binding, read_bindings
+
+_HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default settings. Do not edit.\n"
+_ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")
+_CLUSTER: Final = "gateway"
+_CORS: Final = "cors"
+_ERRORS: Final = "errors"
+
+_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
+"""A whole answer is held until it is complete; 2048 embeddings of 3072 numbers as JSON are about 130 MB."""
+_MAX_HEADERS_KB: Final = 32
+_MAX_CONNECTIONS: Final = 50_000
+_BREAKERS: Final = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+_UNBOUNDED: Final = 1_000_000
+"""Envoy's circuit breakers default to 1024 calls at once; the gateway has its own limits."""
+
+
+@dataclass(frozen=True)
+class EnvoySettings:
+    """What of the gateway's settings Envoy has to know.
+
+    `upstreams` are the unix sockets of the workers; a call goes to the one with fewer calls. `descriptor` is a
+    serialised `FileDescriptorSet`: read while rendering and again by Envoy, so a relative path is relative to the
+    working directory of both. `request_read_timeout_s` bounds the arrival of a whole request, against slow callers.
+    There is no limit on the whole answer, because the gateway owns deadlines; `stream_idle_timeout_s` limits silence
+    and must be longer than any time-out of the gateway. `cors_allow_origins` are exact origins, or `*`; none means
+    no CORS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    upstreams: tuple[str, ...] = ("run/worker-0.sock",)
+    descriptor: Path = Path("generated/descriptor.binpb")
+    max_body_bytes: int = 20 * 1024 * 1024
+    request_read_timeout_s: float = 60
+    stream_idle_timeout_s: float = 600
+    cors_allow_origins: tuple[str, ...] = ()
+    security_headers: bool = True
+
+
+def render(settings: EnvoySettings) -> str:
+    """Returns the YAML that Envoy starts from, the same text for the same settings and descriptor.
+
+    Raises `OSError` when the descriptor cannot be read.
+    """
+    bootstrap = {
+        "static_resources": {
+            "listeners": [_listener(settings)],
+            "clusters": [_cluster(settings)],
+        },
+        "stats_config": {"stats_matcher": {"reject_all": True}},
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": _type("resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"),
+                        "max_active_downstream_connections": _MAX_CONNECTIONS,
+                    },
+                }
+            ]
+        },
+    }
+    return _HEADER + yaml.dump(bootstrap, Dumper=_Dumper, sort_keys=False, width=120)
+
+
+def _listener(settings: EnvoySettings) -> dict[str, Any]:
+    return {
+        "name": "http",
+        "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
+        "enable_reuse_port": False,  # else a second Envoy could take the same port and half of the calls
+        "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": _connection_manager(settings),
+                    }
+                ]
+            }
+        ],
+    }
+
+
+def _connection_manager(settings: EnvoySettings) -> dict[str, Any]:
+    bindings = read_bindings(settings.descriptor)
+    return {
+        "@type": _type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "http",
+        "codec_type": "AUTO",
+        "use_remote_address": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "max_request_headers_kb": _MAX_HEADERS_KB,
+        "request_headers_timeout": "10s",
+        "request_timeout": _seconds(settings.request_read_timeout_s),
+        "stream_idle_timeout": _seconds(settings.stream_idle_timeout_s),
+        "common_http_protocol_options": {"idle_timeout": "600s"},
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": _type("request_id.uuid.v3.UuidRequestIdConfig"),
+                "pack_trace_reason": False,  # it would change a character of the caller's own id
+            }
+        },
+        "route_config": {"virtual_hosts": [_virtual_host(settings, bindings)]},
+        "http_filters": _http_filters(settings, bindings),
+    }
+
+
+def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[str, Any]:
+    """Requests are routed twice: as they come, and again by RPC when the transcoder has changed them.
+
+    So a request that stays on the route of an HTTP path has a method that the contract does not know there.
+    """
+    to_gateway = _route(settings)
+    host: dict[str, Any] = {
+        "name": "gateway",
+        "domains": ["*"],
+        "routes": [
+            {"match": {"prefix": "/", "grpc": {}}, "route": to_gateway},
+            *(
+                {
+                    "match": {"path": path} if pattern is None else {"safe_regex": {"regex": pattern}},
+                    "route": to_gateway,
+                    "metadata": {"filter_metadata": {_ERRORS: {"allow": methods}}},
+                }
+                for path, pattern, methods in _paths(bindings)
+            ),
+            {"match": {"prefix": "/"}, "route": to_gateway},
+        ],
+    }
+    if settings.cors_allow_origins:
+        host["typed_per_filter_config"] = {_CORS: _cors_policy(settings.cors_allow_origins)}
+    return host
+
+
+def _route(settings: EnvoySettings) -> dict[str, Any]:
+    route: dict[str, Any] = {"cluster": _CLUSTER, "timeout": "0s"}
+    if len(settings.upstreams) > 1:
+        route["retry_policy"] = {
+            "retry_on": "connect-failure",
+            "num_retries": len(settings.upstreams) - 1,
+            "host_selection_retry_max_attempts": 16,  # the balancer picks at random, also what it has tried
+            "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
+            "retry_host_predicate": [
+                {
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": {"@type": _type("retry.host.previous_hosts.v3.PreviousHostsPredicate")},
+                }
+            ],
+        }
+    return route
+
+
+def _paths(bindings: Iterable[Binding]) -> Iterable[tuple[str, str | None, str]]:
+    """Yields each path template of the contract, its pattern, and its methods as the header `allow` has them."""
+    ordered = sorted(bindings, key=lambda binding: binding.template)
+    for path, group in groupby(ordered, key=lambda binding: binding.template):
+        same_path = list(group)
+        yield path, same_path[0].pattern(), ", ".join(sorted({binding.method for binding in same_path}))
+
+
+def _cors_policy(origins: Iterable[str]) -> dict[str, Any]:
+    return {
+        "@type": _type("filters.http.cors.v3.CorsPolicy"),
+        "allow_origin_string_match": [{"exact": origin} for origin in origins],
+        "allow_methods": "*",
+        "allow_headers": "*",
+        "expose_headers": "*",
+        "max_age": "600",
+        "forward_not_matching_preflights": False,
+    }
+
+
+def _http_filters(settings: EnvoySettings, bindings: Iterable[Binding]) -> list[dict[str, Any]]:
+    """Requests pass from first to last, responses back: errors.lua sees what the transcoder made of them."""
+    cors = [{"name": _CORS, "typed_config": {"@type": _type("filters.http.cors.v3.Cors")}}]
+    return [
+        *(cors if settings.cors_allow_origins else ()),
+        {
+            "name": _ERRORS,
+            "typed_config": {
+                "@type": _type("filters.http.lua.v3.Lua"),
+                "default_source_code": {"inline_string": _Text(_errors_lua(settings))},
+            },
+        },
+        {
+            "name": "transcoder",
+            "typed_config": {
+                "@type": _type("filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"),
+                "proto_descriptor": str(settings.descriptor),
+                "services": list(dict.fromkeys(binding.service for binding in bindings)),
+                "ignore_unknown_query_parameters": True,
+                "request_validation_options": {"reject_unknown_method": True},
+                "url_unescape_spec": "ALL_CHARACTERS",
+                "max_request_body_size": settings.max_body_bytes,
+                "max_response_body_size": _MAX_RESPONSE_BYTES,
+                "print_options": {"preserve_proto_field_names": True},
+            },
+        },
+        {
+            "name": "router",
+            "typed_config": {"@type": _type("filters.http.router.v3.Router"), "suppress_envoy_headers": True},
+        },
+    ]
+
+
+def _errors_lua(settings: EnvoySettings) -> str:
+    values = {
+        "max_body_bytes": str(settings.max_body_bytes),
+        "security_headers": str(settings.security_headers).lower(),
+    }
+    table = ", ".join(f"{name} = {value}" for name, value in values.items())
+    return f"local SETTINGS = {{{table}}}\n" + _ERRORS_LUA.read_text(encoding="utf-8")
+
+
+def _cluster(settings: EnvoySettings) -> dict[str, Any]:
+    return {
+        "name": _CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "circuit_breakers": {"thresholds": [dict.fromkeys(_BREAKERS, _UNBOUNDED)]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _type("upstreams.http.v3.HttpProtocolOptions"),
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "load_assignment": {
+            "cluster_name": _CLUSTER,
+            "endpoints": [
+                {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": path}}}} for path in settings.upstreams]}
+            ],
+        },
+    }
+
+
+def _type(name: str) -> str:
+    return f"type.googleapis.com/envoy.extensions.{name}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
+
+
+class _Text(str):
+    """Text of several lines that stays readable in the YAML."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes `_Text` as a block and never writes aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
+_Dumper.add_representer(
+    _Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+)

@@ -1,0 +1,132 @@
+-- Makes every answer to an HTTP caller look like one of OpenAI's.
+--
+-- Runs after the transcoder has had the response, for every stream. Three cases:
+--   * native gRPC (status 200, application/grpc): left alone;
+--   * an error: the gateway says status and body in the trailing metadata x-http-status and x-error-body;
+--     an error without them comes from Envoy or from gRPC itself and gets its body from REPLIES;
+--   * success: gRPC's own headers and trailers are taken away.
+-- SETTINGS is put in front of this text when the configuration is rendered.
+
+local REPLIES = {
+  [400] = {"invalid_request_error", nil, "The request is malformed."},
+  [401] = {"invalid_request_error", nil, "No valid API key was sent."},
+  [403] = {"invalid_request_error", "permission_denied", "This is not allowed for this API key."},
+  [404] = {"invalid_request_error", nil, "There is no such route. Check the path of the request."},
+  [405] = {"invalid_request_error", "method_not_allowed", "This route does not take this HTTP method."},
+  [408] = {"invalid_request_error", "timeout", "The request did not arrive in time."},
+  [413] = {"invalid_request_error", "request_too_large",
+           "The request body is larger than " .. SETTINGS.max_body_bytes .. " bytes."},
+  [429] = {"requests", "rate_limit_exceeded", "Too many requests."},
+  [431] = {"invalid_request_error", "request_too_large", "The request headers are too large."},
+  [500] = {"server_error", nil, "The gateway failed to answer."},
+  [501] = {"invalid_request_error", "unsupported", "The gateway does not support this."},
+  [502] = {"server_error", nil, "The connection to the gateway broke off."},
+  [503] = {"service_unavailable_error", "server_is_overloaded", "The gateway is not available. Try again soon."},
+  [504] = {"server_error", "timeout", "The gateway did not answer in time."},
+}
+local UNKNOWN_CALLER_ERROR = {"invalid_request_error", nil, "The request was refused."}
+
+local SECURITY_HEADERS = {
+  {"cache-control", "no-store"},
+  {"content-security-policy", "default-src 'none'; frame-ancestors 'none'"},
+  {"referrer-policy", "no-referrer"},
+  {"x-content-type-options", "nosniff"},
+  {"x-frame-options", "DENY"},
+}
+
+local ESCAPES = {['"'] = '\\"', ["\\"] = "\\\\"}
+
+local function quoted(text)
+  if text == nil then
+    return "null"
+  end
+  -- Envoy's texts can quote the caller's bytes, which need not be UTF-8.
+  return '"' .. text:gsub('["\\]', ESCAPES):gsub("%c", " "):gsub("[\128-\255]", "?") .. '"'
+end
+
+local function own_body(status, text)
+  local row = REPLIES[status] or (status >= 500 and REPLIES[500]) or UNKNOWN_CALLER_ERROR
+  local message = row[3]
+  -- Only here does Envoy know more: the transcoder names what is wrong with a JSON body.
+  if status == 400 and text ~= "" then
+    message = text
+  end
+  return '{"error":{"message":' .. quoted(message) .. ',"type":' .. quoted(row[1])
+    .. ',"param":null,"code":' .. quoted(row[2]) .. "}}"
+end
+
+local function remove_grpc(headers)
+  headers:remove("grpc-status")
+  headers:remove("grpc-message")
+  headers:remove("grpc-status-details-bin")
+  headers:remove("grpc-accept-encoding")
+end
+
+local function secure(headers)
+  if SETTINGS.security_headers then
+    for _, header in ipairs(SECURITY_HEADERS) do
+      -- A service may have its own, as the pages for people do.
+      if headers:get(header[1]) == nil then
+        headers:add(header[1], header[2])
+      end
+    end
+  end
+end
+
+local function answer_error(handle, status)
+  local headers = handle:headers()
+  if status == 404 then
+    -- Only a request that the transcoder did not take is still on a route with this metadata.
+    local allow = handle:metadata():get("allow")
+    if allow ~= nil then
+      status = 405
+      headers:add("allow", allow)
+    end
+  end
+  local text = headers:get("x-error-body")
+  status = tonumber(headers:get("x-http-status") or status)
+  -- A reply of Envoy's own has a text, except to HEAD, and that must stay so. The gateway's has none yet.
+  local body = handle:body(headers:get("grpc-status") ~= nil)
+  headers = handle:headers() -- body() may yield, which ends the life of the first object
+  if body == nil then
+    headers:remove("content-length")
+  else
+    if text == nil then
+      local length = body:length()
+      text = own_body(status, length > 0 and body:getBytes(0, length) or "")
+    end
+    body:setBytes(text)
+    headers:replace("content-length", tostring(#text))
+  end
+  headers:replace(":status", tostring(status))
+  headers:replace("content-type", "application/json")
+  if status == 503 and headers:get("retry-after") == nil then
+    headers:add("retry-after", "1")
+  end
+  headers:remove("x-http-status")
+  headers:remove("x-error-body")
+  remove_grpc(headers)
+  secure(headers)
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local status = tonumber(headers:get(":status"))
+  if status >= 400 then
+    answer_error(handle, status)
+    return
+  end
+  local content_type = headers:get("content-type")
+  if content_type ~= nil and content_type:find("application/grpc", 1, true) == 1 then
+    return
+  end
+  remove_grpc(headers)
+  secure(headers)
+  -- Data go on flowing while this waits. Only HTTP/2 callers would see the trailers.
+  local trailers = handle:trailers()
+  if trailers ~= nil then
+    trailers:remove("grpc-status")
+    trailers:remove("grpc-message")
+    trailers:remove("grpc-status-details-bin")
+  end
+end
