@@ -1,0 +1,62 @@
+# `make run` and `make test` need Python 3.11+ and nothing else: they make .venv and install what they use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
+
+.PHONY: run test test-cov lint format type check generate bench lock clean
+
+run: $(VENV)/.run  ## start the gateway with Envoy in front
+	@exec $(BIN)/python -m gateway run
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest
+
+test-cov: $(VENV)/.dev  ## run the tests, fail below 90 % coverage of gateway/
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(VENV)/.dev  ## style, import rules, proto lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+format: $(VENV)/.dev  ## rewrite files in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write
+
+type: $(VENV)/.dev  ## mypy, strict
+	$(BIN)/mypy
+
+generate: $(VENV)/.dev  ## stubs, descriptor and Envoy configuration from their sources
+	$(BIN)/python tools/generate.py
+
+check: lint type  ## everything CI checks, without the tests
+	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/check_breaking.py
+
+bench: $(VENV)/.dev  ## measure CPU and latency on this machine
+	$(BIN)/python -m bench
+
+lock: $(VENV)/.dev  ## pin current versions of every dependency
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml --group dev -c requirements/run.lock -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.lock | $(BIN)/python
+	$(PIP) -r requirements/run.lock
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock | $(BIN)/python
+	$(PIP) -r requirements/dev.lock
+	@touch $@ $(VENV)/.run

@@ -1,0 +1,317 @@
+"""Settings: one frozen value, read once. Built-in defaults < YAML < environment.
+
+Times are in seconds, sizes in bytes, unless a name says otherwise. A wrong value raises `ConfigError` with one line
+that names it, its source and what would be right.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+
+DEFAULT_CONFIG_PATH: Final = Path("config/gateway.yaml")
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*$")]
+
+
+class ConfigError(Exception):
+    """A setting is wrong. The text is one line, fit to print, and holds no secret."""
+
+
+class Secret:
+    """A string that never prints itself."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text. Call it only where the secret is used."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "'***'" if self._value else "''"
+
+
+class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where it listens. Port 0 lets the system choose."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    """Envoy: JSON and native gRPC."""
+    grpc_port: Port = 50051
+    """gRPC without Envoy."""
+    metrics_port: Port = 9464
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 20 * 1024 * 1024
+    shutdown_grace_s: Seconds = 30.0
+    """How long running calls may take to finish after SIGTERM."""
+
+
+class AccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may call."""
+
+    api_keys: tuple[Secret, ...] = ()
+    require_auth: bool = True
+    cors_allow_origins: tuple[str, ...] = ()
+    security_headers: bool = True
+
+
+class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long things may take when the caller sets no deadline."""
+
+    request_s: Seconds = 60.0
+    """A whole answer, or a stream until its first chunk."""
+    stream_s: Seconds = 600.0
+    """A whole stream."""
+    first_token_s: Seconds = 60.0
+    stream_idle_s: Seconds = 30.0
+    """Silence between two chunks."""
+    connect_s: Seconds = 5.0
+    max_retries: Annotated[int, Meta(ge=0, le=10)] = 2
+
+
+class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider: a vendor that differs only in address, key and flags is a row of configuration."""
+
+    kind: Literal["openai", "custom"]
+    base_url: str = ""
+    api_key: Secret = Secret("")
+    headers: dict[str, str] = {}
+    models: tuple[str, ...] = ()
+    """Models to answer for by bare name; `provider/model` reaches any other."""
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    """The output cap sent when the caller sends none."""
+    unknown_fields: Literal["refuse", "forward"] = "refuse"
+    stream_usage: bool = True
+    """Whether the vendor understands `stream_options.include_usage`."""
+    chunk_delay_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Kind `custom` only: the pause before each chunk of a stream."""
+
+
+class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator sees."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything the gateway can be told."""
+
+    service: ServiceSettings = ServiceSettings()
+    access: AccessSettings = AccessSettings()
+    time: TimeSettings = TimeSettings()
+    providers: dict[Name, ProviderSettings] = {}
+    aliases: dict[str, Annotated[tuple[str, ...], Meta(min_length=1)]] = {}
+    """A model name that stands for others, tried in order, e.g. `fast: [openai/gpt-4o-mini, custom/echo]`."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+    def enabled_providers(self) -> dict[str, ProviderSettings]:
+        """Return the providers that can answer: a vendor's public address without a key cannot."""
+        return {
+            name: provider
+            for name, provider in self.providers.items()
+            if provider.api_key
+            or provider.base_url != BUILT_IN_PROVIDERS.get(name, {}).get("base_url")
+            or provider.kind == "custom"
+        }
+
+
+BUILT_IN_PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "custom": {"kind": "custom", "models": ["echo"]},
+    "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
+}
+
+
+def _csv(text: str) -> list[str]:
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
+def _bool(text: str) -> bool:
+    word = text.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("expected true or false")
+
+
+def _int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("expected an integer") from None
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("expected a number") from None
+
+
+def _milliseconds(text: str) -> float:
+    return _float(text) / 1000
+
+
+def _lower(text: str) -> str:
+    return text.strip().lower()
+
+
+ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    "SERVICE_HOST": ("service.host", str),
+    "SERVICE_PORT": ("service.port", _int),
+    "GRPC_PORT": ("service.grpc_port", _int),
+    "METRICS_PORT": ("service.metrics_port", _int),
+    "MAX_BODY_BYTES": ("service.max_body_bytes", _int),
+    "SHUTDOWN_GRACE_S": ("service.shutdown_grace_s", _float),
+    "ALLOWED_API_KEYS": ("access.api_keys", _csv),
+    "REQUIRE_AUTH": ("access.require_auth", _bool),
+    "CORS_ALLOW_ORIGINS": ("access.cors_allow_origins", _csv),
+    "ENABLE_SECURITY_HEADERS": ("access.security_headers", _bool),
+    "AI_GATEWAY_REQUEST_TIMEOUT": ("time.request_s", _milliseconds),
+    "REQUEST_TIMEOUT_S": ("time.request_s", _float),
+    "STREAM_TIMEOUT_S": ("time.stream_s", _float),
+    "FIRST_TOKEN_TIMEOUT_S": ("time.first_token_s", _float),
+    "STREAM_IDLE_TIMEOUT_S": ("time.stream_idle_s", _float),
+    "AI_GATEWAY_MAX_RETRIES": ("time.max_retries", _int),
+    "OPENAI_API_KEY": ("providers.openai.api_key", str),
+    "OPENAI_BASE_URL": ("providers.openai.base_url", str),
+    "OPENAI_MODEL": ("providers.openai.models", _csv),
+    "OPENAI_MAX_TOKENS": ("providers.openai.max_output_tokens", _int),
+    "LOG_LEVEL": ("telemetry.log_level", _lower),
+    "LOG_FORMAT": ("telemetry.log_format", _lower),
+}
+"""Environment variable -> setting and how its text is read. Where two name one setting, the later row wins."""
+
+
+def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
+    """Read the settings.
+
+    `path` is the YAML file; without it `GATEWAY_CONFIG` names one, and without that `config/gateway.yaml` is read
+    if it exists. Empty environment variables count as unset. Raises ConfigError.
+    """
+    tree: dict[str, Any] = {"providers": {name: dict(provider) for name, provider in BUILT_IN_PROVIDERS.items()}}
+    source = path or _config_path(environment)
+    if source is not None:
+        _merge(tree, _read_yaml(source, environment))
+        _convert(tree, str(source))
+    for variable, (setting, read) in ENVIRONMENT.items():
+        text = environment.get(variable, "").strip()
+        if not text:
+            continue
+        try:
+            value = read(text)
+        except ValueError as exc:
+            raise ConfigError(f"{variable} (environment): {exc}") from None
+        _put(tree, setting.split("."), value)
+        _convert(tree, variable + " (environment)")
+    return _convert(tree, "defaults")
+
+
+def _config_path(environment: Mapping[str, str]) -> Path | None:
+    named = environment.get("GATEWAY_CONFIG", "").strip()
+    if named:
+        return Path(named)
+    return DEFAULT_CONFIG_PATH if DEFAULT_CONFIG_PATH.exists() else None
+
+
+def _read_yaml(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(exc).split())}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings")
+    expanded: dict[str, Any] = _expand(tree, environment, path)
+    return expanded
+
+
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def _expand(node: Any, environment: Mapping[str, str], path: Path) -> Any:
+    """Replace `${NAME}` and `${NAME:-default}` in strings, so that a file can be committed without its secrets."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if environment.get(name):
+            return environment[name]
+        if default is None:
+            raise ConfigError(f"{path}: ${{{name}}} is not set in the environment")
+        return str(default)
+
+    if isinstance(node, str):
+        return _VARIABLE.sub(value, node)
+    if isinstance(node, dict):
+        return {key: _expand(child, environment, path) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_expand(child, environment, path) for child in node]
+    return node
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
+
+
+def _convert(tree: dict[str, Any], source: str) -> Settings:
+    try:
+        return msgspec.convert(tree, Settings, dec_hook=_decode)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"{source}: {exc}") from None
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError(f"expected {kind.__name__}")
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Return the settings as plain data for printing, with every secret masked."""
+    plain: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=_mask)
+    return plain
+
+
+def _mask(value: Any) -> str:
+    if isinstance(value, Secret):
+        return "***" if value else ""
+    raise TypeError(type(value).__name__)
+
+
+def environment() -> Mapping[str, str]:
+    """Return the process environment; the only place that reads it."""
+    return os.environ

@@ -1,0 +1,1 @@
+"""The pipeline that every call goes through: resolve, attempt, meter."""

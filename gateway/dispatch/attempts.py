@@ -1,0 +1,72 @@
+"""Retries and failover: the same for whole answers and for streams until their first block."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+from gateway.dispatch.catalog import Target
+from gateway.errors import AllProvidersFailed, GatewayError
+from gateway.telemetry.record import CallRecord
+
+T = TypeVar("T")
+
+_BASE_DELAY_S: Final = 0.25
+_MAX_DELAY_S: Final = 8.0
+
+
+async def first_success(
+    targets: Sequence[Target],
+    attempt: Callable[[Target], Awaitable[T]],
+    *,
+    max_retries: int,
+    deadline: float,
+    record: CallRecord,
+) -> T:
+    """Return the first answer that an attempt gives.
+
+    A retryable error is tried again at the same target up to `max_retries` times, after the provider's `Retry-After`
+    or a growing pause with jitter, and then at the next target. An attempt is not started when its pause would end
+    past `deadline` (`time.monotonic()`): the error is raised at once. Raises the last error; with several targets that
+    all failed, AllProvidersFailed.
+    """
+    failures: list[str] = []
+    for target in targets:
+        record.provider, record.model = target.provider.name, target.model
+        try:
+            return await _retried(target, attempt, max_retries, deadline, record)
+        except GatewayError as error:
+            if not error.retryable or len(targets) == 1:
+                raise
+            failures.append(f"{target.provider.name}: {error.message}")
+            last = error
+    raise AllProvidersFailed(f"Every provider failed. {' '.join(failures)}", retry_after=last.retry_after) from last
+
+
+async def _retried(
+    target: Target,
+    attempt: Callable[[Target], Awaitable[T]],
+    max_retries: int,
+    deadline: float,
+    record: CallRecord,
+) -> T:
+    retry = 0
+    while True:
+        record.attempts += 1
+        try:
+            return await attempt(target)
+        except GatewayError as error:
+            pause = _pause(retry, error)
+            late = time.monotonic() + pause >= deadline
+            if not error.retryable or retry >= max_retries or late:
+                raise
+        retry += 1
+        await asyncio.sleep(pause)
+
+
+def _pause(retry: int, error: GatewayError) -> float:
+    if error.retry_after is not None:
+        return error.retry_after
+    ceiling = min(_MAX_DELAY_S, _BASE_DELAY_S * 2.0**retry)
+    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311  # jitter needs no secrecy

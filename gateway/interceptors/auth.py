@@ -1,0 +1,32 @@
+"""Who calls: the key in `authorization: Bearer KEY` or `x-api-key: KEY`."""
+
+from typing import Any, Final
+
+from gateway.admission.keys import StaticKeys
+from gateway.errors import Unauthenticated
+from gateway.interceptors.base import Proceed, Rpc
+
+OPEN_METHODS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/llmgateway.v1.SystemService/")
+"""Method prefixes that need no key: health, version and reflection."""
+
+
+class AuthInterceptor:
+    """Sets `rpc.caller`, or raises Unauthenticated before the handler runs."""
+
+    def __init__(self, keys: StaticKeys) -> None:
+        self._keys = keys
+
+    async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
+        if not rpc.method.startswith(OPEN_METHODS):
+            rpc.caller = self._keys.identify(_sent_key(rpc))
+        return await proceed()
+
+
+def _sent_key(rpc: Rpc) -> str | None:
+    authorization = rpc.metadata.get("authorization")
+    if authorization is None:
+        return rpc.metadata.get("x-api-key")
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthenticated("The authorization header must read 'Bearer KEY'.", code="invalid_api_key")
+    return key.strip()

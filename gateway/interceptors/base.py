@@ -1,0 +1,133 @@
+"""The interceptor seam, and the one place that lifts it to every shape of RPC."""
+
+from __future__ import annotations  # gRPC types are generic in their stubs only
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
+
+import grpc
+import grpc.aio
+import msgspec
+
+from gateway.admission.keys import ANONYMOUS, Caller
+from gateway.telemetry.record import CallRecord
+
+Proceed = Callable[[], Awaitable[Any]]
+
+
+class Rpc(msgspec.Struct, kw_only=True):
+    """One RPC under way.
+
+    `metadata` has lower-case names; of a name sent twice the last value counts. `from_http` tells that Envoy
+    transcoded the call from JSON. `started` is `time.monotonic()`.
+    """
+
+    method: str
+    context: grpc.aio.ServicerContext[Any, Any]
+    metadata: Mapping[str, str]
+    started: float
+    request_id: str = ""
+    caller: Caller = ANONYMOUS
+    record: CallRecord = msgspec.field(default_factory=CallRecord)
+
+    @property
+    def from_http(self) -> bool:
+        return "x-envoy-original-path" in self.metadata
+
+
+class Interceptor(Protocol):
+    """One concern around every RPC."""
+
+    async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
+        """Do the work around `await proceed()` and return its result.
+
+        A streaming RPC has written its messages when `proceed` returns. Cancellation arrives as CancelledError.
+        """
+        ...
+
+
+_CURRENT: Final[ContextVar[Rpc]] = ContextVar("rpc")
+
+
+def current_rpc() -> Rpc:
+    """Return the RPC that the running handler serves."""
+    return _CURRENT.get()
+
+
+class InterceptorChain(grpc.aio.ServerInterceptor):
+    """Runs interceptors, the first one outermost, around the handler of every RPC shape."""
+
+    def __init__(self, interceptors: tuple[Interceptor, ...], clock: Callable[[], float]) -> None:
+        self.interceptors: Final = interceptors
+        self._clock = clock
+        self._lifted: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        method = handler_call_details.method
+        lifted = self._lifted.get(method)
+        if lifted is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:  # an unknown method: gRPC answers UNIMPLEMENTED itself
+                return None
+            lifted = self._lifted[method] = self._lift(method, handler)
+        return lifted
+
+    def _lift(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+        kind = ("stream" if handler.request_streaming else "unary") + (
+            "_stream" if handler.response_streaming else "_unary"
+        )
+        behavior = getattr(handler, kind)
+        run = _write_all if handler.response_streaming else _answer
+
+        # A coroutine for streams too, which writes its messages itself: cancelling it then unwinds the handler's
+        # generator at once, where an abandoned generator would wait for the garbage collector.
+        async def lifted(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            rpc = Rpc(
+                method=method,
+                context=context,
+                metadata=_metadata(context),
+                started=self._clock(),
+            )
+            _CURRENT.set(rpc)
+            proceed: Proceed = functools.partial(run, behavior, request, context)
+            for interceptor in reversed(self.interceptors):
+                proceed = functools.partial(interceptor.intercept, rpc, proceed)
+            return await proceed()
+
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        lifted_handler: grpc.RpcMethodHandler[Any, Any] = make(
+            lifted, handler.request_deserializer, handler.response_serializer
+        )
+        return lifted_handler
+
+
+def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
+    sent: Any = context.invocation_metadata() or ()  # pairs at run time, which the stubs do not say
+    return dict(sent)
+
+
+async def _answer(
+    behavior: Callable[..., Awaitable[Any]], request: Any, context: grpc.aio.ServicerContext[Any, Any]
+) -> Any:
+    return await behavior(request, context)
+
+
+async def _write_all(
+    behavior: Callable[..., AsyncIterator[Any] | Awaitable[None]],
+    request: Any,
+    context: grpc.aio.ServicerContext[Any, Any],
+) -> None:
+    messages = behavior(request, context)
+    if isinstance(messages, Awaitable):
+        await messages
+        return
+    async with contextlib.aclosing(messages):  # type: ignore[type-var]  # servicers are async generators
+        async for message in messages:
+            await context.write(message)

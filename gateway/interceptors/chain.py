@@ -1,0 +1,26 @@
+"""The order of the interceptors, as one value."""
+
+from collections.abc import Callable
+
+from gateway.admission.keys import StaticKeys
+from gateway.interceptors.access_log import AccessLogInterceptor
+from gateway.interceptors.auth import AuthInterceptor
+from gateway.interceptors.base import InterceptorChain
+from gateway.interceptors.errors import ErrorInterceptor
+from gateway.interceptors.metrics import MetricsInterceptor
+from gateway.interceptors.request_id import RequestIdInterceptor
+from gateway.telemetry.metrics import Metrics
+
+
+def build_chain(keys: StaticKeys, metrics: Metrics, clock: Callable[[], float]) -> InterceptorChain:
+    """Return the chain, outermost first."""
+    return InterceptorChain(
+        (
+            ErrorInterceptor(),  # outermost, so that everything inside sees typed errors
+            RequestIdInterceptor(),  # before anything that logs
+            AccessLogInterceptor(clock),  # outside auth, so that refused calls are logged too
+            MetricsInterceptor(metrics, clock),  # outside auth, so that refused calls are counted too
+            AuthInterceptor(keys),  # last: a handler never runs without a caller
+        ),
+        clock,
+    )

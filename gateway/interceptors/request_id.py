@@ -1,0 +1,19 @@
+"""One id a request: the caller's `x-request-id` if it is sane, else a new one; on every log line and reply."""
+
+import re
+import uuid
+from typing import Any, Final
+
+from gateway.interceptors.base import Proceed, Rpc
+
+_SANE: Final = re.compile(r"^[A-Za-z0-9._:/+=@-]{1,128}$")
+
+
+class RequestIdInterceptor:
+    """Sets `rpc.request_id` and sends it back in the trailing metadata (Envoy puts it in the HTTP headers)."""
+
+    async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
+        sent = rpc.metadata.get("x-request-id", "")
+        rpc.request_id = sent if _SANE.match(sent) else str(uuid.uuid4())
+        rpc.context.set_trailing_metadata((("x-request-id", rpc.request_id),))
+        return await proceed()

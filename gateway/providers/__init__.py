@@ -1,0 +1,1 @@
+"""Provider backends behind one seam."""

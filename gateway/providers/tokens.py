@@ -1,0 +1,36 @@
+"""Token counting with OpenAI's public vocabulary, offline."""
+
+import functools
+from typing import Final
+
+import bpe_openai
+
+ENCODING: Final = "o200k_base"
+
+
+@functools.cache
+def _encoding() -> bpe_openai.Encoding:
+    return bpe_openai.get_encoding(ENCODING)
+
+
+def token_texts(text: str) -> list[str]:
+    """Split `text` into the texts of its tokens.
+
+    A character that spans tokens stays whole, with the first of them, so the parts can be sent one by one.
+    """
+    encoding = _encoding()
+    texts: list[str] = []
+    pending = b""
+    for token in encoding.encode_ordinary(text):
+        pending += encoding.decode_single_token_bytes(token)
+        try:
+            texts.append(pending.decode())
+        except UnicodeDecodeError:
+            continue
+        pending = b""
+    return texts
+
+
+def count_tokens(text: str) -> int:
+    """Return how many tokens of `o200k_base` the text has."""
+    return len(_encoding().encode_ordinary(text))

@@ -1,0 +1,1 @@
+"""Thin servicers: one file a service."""

@@ -1,0 +1,49 @@
+"""What callers say about a request outside its body."""
+
+from typing import Literal, cast, get_args
+
+from gateway.errors import InvalidRequest
+from gateway.interceptors.base import Rpc
+
+StreamMode = Literal["sse", "ndjson", "text"]
+
+_SHAVED_S = 0.02
+"""Kept from the caller's own deadline, so that our answer about it arrives before it passes."""
+
+
+def caller_timeout(rpc: Rpc) -> float | None:
+    """Return how many seconds the caller gives, from the RPC's start: the lesser of `grpc-timeout` and
+    `x-request-timeout-ms`; None without both. Raises InvalidRequest for a header that is not a positive number.
+    """
+    limits = []
+    remaining = rpc.context.time_remaining()
+    if remaining is not None:
+        limits.append(max(remaining - _SHAVED_S, 0.001))
+    sent = rpc.metadata.get("x-request-timeout-ms")
+    if sent is not None:
+        limits.append(_milliseconds(sent))
+    return min(limits, default=None)
+
+
+def _milliseconds(text: str) -> float:
+    if not text.isascii() or not text.isdigit() or not int(text[:12]) > 0:
+        raise InvalidRequest(
+            "The header x-request-timeout-ms must be a positive whole number of milliseconds.",
+            param="x-request-timeout-ms",
+        )
+    return int(text[:12]) / 1000
+
+
+def stream_mode(rpc: Rpc, query: str, *, body_streams: bool) -> StreamMode | None:
+    """Return how the answer is framed: by the query, else the header `x-stream-mode`, else `sse` if the body asks for
+    a stream; None means one JSON answer. Raises InvalidRequest for an unknown mode.
+    """
+    asked = query or rpc.metadata.get("x-stream-mode", "")
+    if not asked:
+        return "sse" if body_streams else None
+    if asked not in get_args(StreamMode):
+        raise InvalidRequest(
+            f"Invalid value for 'stream_mode': '{asked[:64]}' is not one of {', '.join(get_args(StreamMode))}.",
+            param="stream_mode",
+        )
+    return cast("StreamMode", asked)

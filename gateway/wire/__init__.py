@@ -1,0 +1,1 @@
+"""OpenAI's wire format: the vocabulary that the whole gateway speaks inside."""
