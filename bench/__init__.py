@@ -1,0 +1,1 @@
+"""Reproducible benchmarks: what the gateway costs beside a floor that has no features."""
