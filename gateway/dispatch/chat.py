@@ -10,6 +10,7 @@ from gateway.config import TimeSettings
 from gateway.dispatch.attempts import first_success
 from gateway.dispatch.catalog import Catalog, Target
 from gateway.dispatch.meter import StreamMeter
+from gateway.dispatch.silence import SilenceLimit
 from gateway.errors import DeadlineExceeded, GatewayError, ProviderError, ProviderTimeout
 from gateway.providers.base import Block, ChatCall
 from gateway.telemetry.record import CallRecord
@@ -97,27 +98,30 @@ class ChatDispatcher:
             blocks = target.provider.stream(_call(ask, target))
             limit = min(first_deadline, time.monotonic() + self._limits.first_token_s)
             try:
-                return target, blocks, await _next(blocks, limit, deadline, target)
+                return target, blocks, await _next(blocks, silence, limit, first_deadline, target)
             except BaseException:
                 await blocks.aclose()
                 raise
 
-        target, blocks, block = await first_success(
-            targets, attempt, max_retries=self._limits.max_retries, deadline=first_deadline, record=ask.record
-        )
-        ask.record.first_token_s = time.monotonic() - ask.started
-        meter = StreamMeter(show_usage=ask.request.wants_usage)
-        try:
-            while True:
-                if shown := meter.take(block):
-                    yield shown
-                ask.record.usage = meter.usage
-                if block.endswith(DONE):
-                    await anext(blocks, None)  # lets the provider hand its connection back
-                    return
-                block = await _next(blocks, time.monotonic() + self._limits.stream_idle_s, deadline, target)
-        finally:
-            await blocks.aclose()
+        with SilenceLimit() as silence:
+            target, blocks, block = await first_success(
+                targets, attempt, max_retries=self._limits.max_retries, deadline=first_deadline, record=ask.record
+            )
+            ask.record.first_token_s = time.monotonic() - ask.started
+            meter = StreamMeter(show_usage=ask.request.wants_usage)
+            try:
+                while True:
+                    shown = meter.take(block)
+                    ask.record.usage = meter.usage
+                    if shown:
+                        yield shown
+                    if block.endswith(DONE):
+                        await anext(blocks, None)  # lets the provider hand its connection back
+                        return
+                    limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)
+                    block = await _next(blocks, silence, limit, deadline, target)
+            finally:
+                await blocks.aclose()
 
     def _targets(self, ask: ChatAsk) -> list[Target]:
         targets = self._catalog.resolve(ask.request.model, ask.provider)
@@ -132,11 +136,12 @@ def _call(ask: ChatAsk, target: Target) -> ChatCall:
     return ChatCall(request=ask.request, body=ask.body, model=target.model, request_id=ask.request_id)
 
 
-async def _next(blocks: AsyncGenerator[Block], limit: float, deadline: float, target: Target) -> Block:
-    """Return the next block. Silence until `limit` is the provider's fault, unless `deadline` passes first."""
+async def _next(
+    blocks: AsyncGenerator[Block], silence: SilenceLimit, limit: float, deadline: float, target: Target
+) -> Block:
+    """Return the next block. Silence until `limit` is the provider's fault, unless that is the caller's deadline."""
     try:
-        async with asyncio.timeout_at(min(limit, deadline)):
-            return await anext(blocks)
+        return await silence.wait(anext(blocks), limit)
     except StopAsyncIteration:
         raise ProviderError(f"Provider '{target.provider.name}' broke off its stream.") from None
     except TimeoutError:

@@ -21,18 +21,17 @@ async def framed(blocks: AsyncGenerator[Block], mode: StreamMode) -> AsyncGenera
     An error after the first piece becomes a last piece, in the mode's own form and without `[DONE]`, and is raised
     then, so that the RPC's status tells it too.
     """
+    content_type: str | None
     content_type, frame, frame_error = _MODES[mode]
-    started = False
     try:
         async with contextlib.aclosing(blocks):
             async for block in blocks:
-                data = frame(block)
-                if data:
+                if data := frame(block):
                     yield HttpBody(content_type=content_type, data=data)
-                    started = True
+                    content_type = None  # Envoy reads it from the first piece only
     except GatewayError as error:
-        if started:
-            yield HttpBody(content_type=content_type, data=frame_error(error))
+        if content_type is None:
+            yield HttpBody(data=frame_error(error))
         raise
 
 

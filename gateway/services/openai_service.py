@@ -1,6 +1,6 @@
 """The OpenAI edge: JSON bodies that OpenAI's own SDKs send and read."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc.aio
@@ -28,9 +28,9 @@ class OpenAIService(OpenAIServiceServicer):
         self._chat = chat
         self._catalog = catalog
 
-    async def ChatCompletions(
+    def ChatCompletions(
         self, request: pb.OpenAIServiceChatCompletionsRequest, context: Context
-    ) -> AsyncIterator[HttpBody]:
+    ) -> AsyncGenerator[HttpBody]:
         rpc = current_rpc()
         ask = ChatAsk.parse(
             request.body.data,
@@ -41,11 +41,10 @@ class OpenAIService(OpenAIServiceServicer):
             record=rpc.record,
         )
         mode = stream_mode(rpc, request.stream_mode, body_streams=bool(ask.request.stream))
-        if mode is None:
-            yield HttpBody(content_type=_JSON, data=await self._chat.complete(ask))
-            return
-        async for piece in framed(self._chat.stream(ask), mode):
-            yield piece
+        return self._whole(ask) if mode is None else framed(self._chat.stream(ask), mode)
+
+    async def _whole(self, ask: ChatAsk) -> AsyncGenerator[HttpBody]:
+        yield HttpBody(content_type=_JSON, data=await self._chat.complete(ask))
 
     async def Embeddings(self, request: pb.OpenAIServiceEmbeddingsRequest, context: Context) -> HttpBody:
         raise UnsupportedFeature("No configured provider makes embeddings.")
