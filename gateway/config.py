@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 DEFAULT_CONFIG_PATH: Final = Path("config/gateway.yaml")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86400 * 365)]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*$")]
 
 
@@ -93,7 +93,8 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: Literal["openai", "custom"]
     base_url: str = ""
     api_key: Secret = Secret("")
-    headers: dict[str, str] = {}
+    headers: dict[str, Secret] = {}
+    """Sent with every request; some vendors want their key here."""
     models: tuple[str, ...] = ()
     """Models to answer for by bare name; `provider/model` reaches any other."""
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
@@ -297,7 +298,7 @@ def _convert(tree: dict[str, Any], source: str) -> Settings:
 def _decode(kind: type, value: Any) -> Any:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise TypeError(f"expected {kind.__name__}")
+    raise TypeError("expected a text")
 
 
 def masked(settings: Settings) -> dict[str, Any]:

@@ -31,7 +31,8 @@ async def first_success(
     past `deadline` (`time.monotonic()`): the error is raised at once. Raises the last error; with several targets that
     all failed, AllProvidersFailed.
     """
-    failures: list[str] = []
+    failures: list[GatewayError] = []
+    texts: list[str] = []
     for target in targets:
         record.provider, record.model = target.provider.name, target.model
         try:
@@ -39,9 +40,13 @@ async def first_success(
         except GatewayError as error:
             if not error.retryable or len(targets) == 1:
                 raise
-            failures.append(f"{target.provider.name}: {error.message}")
-            last = error
-    raise AllProvidersFailed(f"Every provider failed. {' '.join(failures)}", retry_after=last.retry_after) from last
+            failures.append(error)
+            texts.append(f"{target.provider.name}: {error.message}")
+    raise AllProvidersFailed(
+        f"Every provider failed. {' '.join(texts)}",
+        retry_after=failures[-1].retry_after,
+        vendor_text=any(error.vendor_text for error in failures),
+    ) from failures[-1]
 
 
 async def _retried(

@@ -30,10 +30,11 @@ class _Shape(msgspec.Struct):
     """What a `chat.completion` must have to be one."""
 
     choices: list[msgspec.Raw]
-    usage: Usage | None = None
+    usage: msgspec.Raw | None = None
 
 
 _SHAPE: Final = msgspec.json.Decoder(_Shape)
+_USAGE: Final = msgspec.json.Decoder(Usage | None)
 
 
 class OpenAIProvider:
@@ -46,7 +47,7 @@ class OpenAIProvider:
         self._client = AsyncOpenAI(
             api_key=settings.api_key.reveal() or "none",
             base_url=settings.base_url,
-            default_headers=settings.headers,
+            default_headers={name: value.reveal() for name, value in settings.headers.items()},
             organization=None,
             project=None,
         )
@@ -110,14 +111,26 @@ class OpenAIProvider:
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not a completion.") from exc
         if not shape.choices:
             raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
-        return ProviderCompletion(answer, shape.usage)
+        return ProviderCompletion(answer, _usage(shape.usage))
+
+
+def _usage(sent: msgspec.Raw | None) -> Usage | None:
+    """Return the usage; a vendor that writes it in its own way still gave its answer."""
+    try:
+        return None if sent is None else _USAGE.decode(sent)
+    except msgspec.DecodeError:
+        return None
 
 
 def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | None]:
     """Return the events before the first one that is an error, and its row; the whole block if there is none."""
     good: list[bytes] = []
     for payload in payloads(block):
-        if msgspec.json.decode(payload, type=_MaybeError).error:
+        try:
+            error = _MAYBE_ERROR.decode(payload).error
+        except (ValueError, RecursionError):  # not JSON: whoever reads it will say so
+            error = None
+        if error:
             return b"".join(good), stream_error(provider, payload)
         good.append(event(payload))
     return block, None
@@ -127,10 +140,16 @@ class _MaybeError(msgspec.Struct):
     error: Any = None
 
 
+_MAYBE_ERROR: Final = msgspec.json.Decoder(_MaybeError)
+
+
 async def _read_end(response: aiohttp.ClientResponse) -> None:
-    """Read the end of the HTTP answer, so that its connection can be used again; it mostly came with `[DONE]`."""
+    """Read the end of the HTTP answer, so that its connection can be used again; it mostly came with `[DONE]`.
+
+    A vendor that breaks the connection now has nevertheless said everything.
+    """
     if not response.content.at_eof():
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(_END_WAIT_S):
                 await response.content.readany()
 
