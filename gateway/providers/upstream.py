@@ -5,7 +5,7 @@ import contextlib
 import email.utils
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -44,17 +44,28 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
     )
 
 
-@contextlib.asynccontextmanager
-async def post(
+def post(
     session: aiohttp.ClientSession, provider: str, url: URL, headers: Mapping[str, str], body: bytes
-) -> AsyncIterator[aiohttp.ClientResponse]:
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
     Raises the row of the error table for every other status and for a failing connection.
     """
+    return _answer(session.post(url, data=body, headers=headers, allow_redirects=False), provider)
+
+
+def get(
+    session: aiohttp.ClientSession, provider: str, url: URL, headers: Mapping[str, str]
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    """Send one GET, otherwise as `post`."""
+    return _answer(session.get(url, headers=headers, allow_redirects=False), provider)
+
+
+@contextlib.asynccontextmanager
+async def _answer(request: Awaitable[aiohttp.ClientResponse], provider: str) -> AsyncIterator[aiohttp.ClientResponse]:
     response: aiohttp.ClientResponse | None = None
     try:
-        response = await session.post(url, data=body, headers=headers, allow_redirects=False)
+        response = await request
         if response.status != 200:
             raise status_error(
                 provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES)
