@@ -13,7 +13,8 @@ from grpc_health.v1.health import OVERALL_HEALTH, aio
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
-from gateway.admission.keys import StaticKeys
+from gateway.catalog.known import KnownModels
+from gateway.catalog.shipped import shipped_catalog
 from gateway.config import Settings
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
@@ -27,6 +28,7 @@ from gateway.services.embedding_service import EmbeddingService
 from gateway.services.model_service import ModelService
 from gateway.services.openai_service import OpenAIService
 from gateway.services.system_service import SystemService
+from gateway.state import open_state, open_stored, with_stored_keys
 from gateway.telemetry.metrics import Metrics
 from llmgateway.v1 import (
     chat_service_pb2,
@@ -77,10 +79,14 @@ async def running(
     """Serve on gRPC `addresses` (`127.0.0.1:0`, `unix:/path`) until the block is left, then drain.
 
     On leaving: health turns NOT_SERVING, new calls are refused, running ones get `service.shutdown_grace_s`, providers
-    close. Raises ListenError.
+    close, and the ledger is written out. Raises ListenError or StateError.
     """
     registry = registry or CollectorRegistry()
     async with contextlib.AsyncExitStack() as stack:
+        stored = await stack.enter_async_context(open_stored(settings.storage))
+        settings = with_stored_keys(settings, await stored.secrets.provider_keys())
+        book = KnownModels({}, shipped_catalog().facts(), {}).facts
+        state = await stack.enter_async_context(open_state(settings, stored, book))
         session = await stack.enter_async_context(open_session(settings.time.connect_s))
         providers = {}
         for name, provider_settings in settings.enabled_providers().items():
@@ -88,14 +94,13 @@ async def running(
             stack.push_async_callback(provider.aclose)
             providers[name] = (provider, provider_settings)
         catalog = Catalog(providers, settings.aliases)
-        chat = ChatDispatcher(catalog, settings.time)
-        embeddings = EmbeddingDispatcher(catalog, settings.time)
-        keys = StaticKeys(settings.access.api_keys, required=settings.access.require_auth)
+        chat = ChatDispatcher(catalog, settings.time, state.admission)
+        embeddings = EmbeddingDispatcher(catalog, settings.time, state.admission)
         lifecycle = Lifecycle()
         health = aio.HealthServicer()
 
         server = grpc.aio.server(
-            interceptors=(build_chain(keys, Metrics(registry), time.monotonic),),
+            interceptors=(build_chain(state.keys, Metrics(registry), time.monotonic),),
             options=_server_options(settings.service.max_body_bytes),
         )
         chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatService(chat), server)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.admission.keys import StaticKeys
+from gateway.admission.key_ring import KeyRing
 from gateway.interceptors.access_log import AccessLogInterceptor
 from gateway.interceptors.auth import AuthInterceptor
 from gateway.interceptors.base import InterceptorChain
@@ -12,7 +12,7 @@ from gateway.interceptors.request_id import RequestIdInterceptor
 from gateway.telemetry.metrics import Metrics
 
 
-def build_chain(keys: StaticKeys, metrics: Metrics, clock: Callable[[], float]) -> InterceptorChain:
+def build_chain(keys: KeyRing, metrics: Metrics, clock: Callable[[], float]) -> InterceptorChain:
     """Return the chain, outermost first."""
     return InterceptorChain(
         (

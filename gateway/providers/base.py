@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.config import Secret
 from gateway.wire.chat import ChatRequest
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import EmbeddingRequest
@@ -24,12 +25,14 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
     """One chat request, bound for one provider.
 
     `body` is the JSON object as the caller sent it, `request` the same parsed, `model` the provider's own model name.
+    `api_key` is the caller's own key for the provider, to be used in place of the configured one.
     """
 
     request: ChatRequest
     body: bytes
     model: str
     request_id: str
+    api_key: Secret | None = None
 
 
 class ProviderCompletion(msgspec.Struct, frozen=True):
@@ -46,6 +49,7 @@ class EmbeddingCall(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     model: str
     request_id: str
+    api_key: Secret | None = None
 
 
 class ProviderEmbeddings(msgspec.Struct, frozen=True):

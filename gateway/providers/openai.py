@@ -15,7 +15,7 @@ import msgspec
 from openai import AsyncOpenAI
 from yarl import URL
 
-from gateway.config import ProviderSettings
+from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, ProviderError
 from gateway.providers.base import (
     Block,
@@ -104,13 +104,13 @@ class OpenAIProvider:
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
-        async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+        async with post(self._session, self._name, self._chat_url, self._identity(call.api_key), body) as response:
             answer = await response.read()
         return self._completion(answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = self._body(call, streaming=True)
-        async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+        async with post(self._session, self._name, self._chat_url, self._identity(call.api_key), body) as response:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -132,7 +132,8 @@ class OpenAIProvider:
 
     async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
         body = replace_fields(call.body, {"model": call.model}) if call.request.model != call.model else call.body
-        async with post(self._session, self._name, self._embeddings_url, self._headers, body) as response:
+        identity = self._identity(call.api_key)
+        async with post(self._session, self._name, self._embeddings_url, identity, body) as response:
             answer = await response.read()
         shape = self._read(answer, _EMBEDDINGS, "an embeddings list")
         if len(shape.data) != len(call.request.inputs):
@@ -149,6 +150,11 @@ class OpenAIProvider:
 
     def _url(self, path: str) -> URL:
         return URL(str(self._client.base_url.join(path)))
+
+    def _identity(self, own_key: Secret | None) -> Mapping[str, str]:
+        if own_key is None:
+            return self._headers
+        return {**self._headers, "Authorization": f"Bearer {own_key.reveal()}"}
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
         changes: dict[str, Any] = {}

@@ -94,7 +94,9 @@ def status_error(provider: str, status: int, headers: Mapping[str, str], body: b
     """
     said = vendor_error(body)
     if status == 401:
-        return ProviderError(f"Provider '{provider}' refused the gateway's credentials.")
+        return ProviderError(
+            f"Provider '{provider}' refused the gateway's credentials.", details={"credentials": "refused"}
+        )
     if status == 429:
         return ProviderRateLimited(
             said.message or f"The rate limit of provider '{provider}' is reached.",

@@ -13,3 +13,4 @@ class CallRecord(msgspec.Struct, kw_only=True):
     attempts: int = 0
     first_token_s: float | None = None
     usage: Usage | None = None
+    cost_nano: int | None = None

@@ -1,0 +1,110 @@
+"""What a worker keeps and shares: database, keys, ledger, limits. Opened in one order, closed in the other."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.admission.admission import Admission, open_admission
+from gateway.admission.key_ring import KeyRing
+from gateway.admission.key_store import KeyStore
+from gateway.admission.keys import StaticKeys
+from gateway.admission.limits.memory import MemoryLimiter
+from gateway.admission.price_book import Book
+from gateway.admission.restore import used_so_far
+from gateway.admission.secret_store import SecretStore
+from gateway.admission.vault import Vault, VaultError, master_key_file
+from gateway.config import Secret, Settings, StorageSettings
+from gateway.storage.database import Database, DatabaseError, open_database
+from gateway.storage.ledger import Ledger, open_ledger
+from gateway.storage.migrate import migrate
+
+_JOURNALS: Final = Path("data/journal")
+
+
+class StateError(Exception):
+    """What the gateway keeps cannot be opened. The text is one line, fit to print, and holds no secret."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The database and what is stored in it, without anything that serves calls. Enough for the command line."""
+
+    database: Database
+    secrets: SecretStore
+    keys: KeyStore
+    pepper: bytes
+
+
+class State(msgspec.Struct, frozen=True):
+    """Everything that calls need."""
+
+    stored: Stored
+    ledger: Ledger
+    keys: KeyRing
+    admission: Admission
+
+
+def now_ms() -> int:
+    """Return Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@contextlib.asynccontextmanager
+async def open_stored(settings: StorageSettings) -> AsyncIterator[Stored]:
+    """Yield the migrated database. Raises StateError."""
+    try:
+        async with open_database(settings.database_url.reveal()) as database:
+            await migrate(database)
+            secrets = SecretStore(database, Vault(_master_keys(settings, database)), now_ms)
+            pepper = await secrets.pepper()
+            yield Stored(database, secrets, KeyStore(database, pepper, now_ms), pepper)
+    except (DatabaseError, VaultError) as exc:
+        raise StateError(str(exc)) from None
+
+
+@contextlib.asynccontextmanager
+async def open_state(settings: Settings, stored: Stored, book: Book) -> AsyncIterator[State]:
+    """Yield what calls need; `book` knows the models' prices. Lost calls of dead processes are settled first."""
+    static = StaticKeys(settings.access.api_keys, required=settings.access.require_auth, limits=settings.limits.key)
+    keys = KeyRing(static, stored.keys, stored.pepper, settings.limits.key, now_ms)
+    async with open_ledger(stored.database, _journals(settings.storage, stored.database), now_ms) as ledger:
+        limiter = MemoryLimiter()
+        async with open_admission(ledger, limiter, book, settings.limits, now_ms) as admission:
+            rules = {rule for caller in await keys.callers() for rule in caller.rules}
+            for provider in settings.providers:
+                rules.update(admission.rules_for(provider))
+            for used in await used_so_far(ledger, rules, now_ms()):
+                limiter.restore(used.rules, used.charge, used.at_ns)
+            yield State(stored, ledger, keys, admission)
+
+
+def with_stored_keys(settings: Settings, keys: dict[str, Secret]) -> Settings:
+    """Return the settings with stored provider keys where the settings have none."""
+    providers = {
+        name: msgspec.structs.replace(provider, api_key=keys[name])
+        if name in keys and not provider.api_key
+        else provider
+        for name, provider in settings.providers.items()
+    }
+    return msgspec.structs.replace(settings, providers=providers)
+
+
+def _journals(settings: StorageSettings, database: Database) -> Path:
+    if settings.journal_dir:
+        return Path(settings.journal_dir)
+    return database.path.with_name(database.path.name + ".journal") if database.path is not None else _JOURNALS
+
+
+def _master_keys(settings: StorageSettings, database: Database) -> tuple[Secret, ...]:
+    if settings.master_keys:
+        return settings.master_keys
+    if database.path is None:
+        raise StateError("GATEWAY_MASTER_KEY must be set: PostgreSQL has no file to keep one beside")
+    path = database.path.with_name(database.path.name + ".key")
+    try:
+        return (master_key_file(path),)
+    except OSError as exc:
+        raise StateError(f"the master key cannot be kept at {path}: {exc.strerror}; set GATEWAY_MASTER_KEY") from None
