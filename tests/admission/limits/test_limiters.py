@@ -18,7 +18,9 @@ STRATEGIES = ["fixed", "sliding", "token_bucket"]
 
 def rule(metric: Any = "requests", window: Any = "minute", amount: int = 3, **fields: Any) -> LimitRule:
     """Return a rule for key `k`, three requests a minute unless told otherwise."""
-    return LimitRule(**{"scope": "key", "scope_id": "k", "metric": metric, "window": window, "amount": amount, **fields})
+    return LimitRule(
+        **{"scope": "key", "scope_id": "k", "metric": metric, "window": window, "amount": amount, **fields}
+    )
 
 
 async def fits(limiter: Limiter, rules: Sequence[LimitRule], **charge: int) -> bool:
@@ -137,9 +139,7 @@ async def test_changed_amount_keeps_what_is_used(limiter: Limiter) -> None:
         pytest.param("month", "2026-12-31T23:59:59", "2027-01-01T00:00:00", id="new year"),
     ],
 )
-async def test_fixed_window_is_the_calendars(
-    limiter: Limiter, clock: Clock, window: Any, start: str, end: str
-) -> None:
+async def test_fixed_window_is_the_calendars(limiter: Limiter, clock: Clock, window: Any, start: str, end: str) -> None:
     """A fixed window ends with the minute, day or month in UTC, to the millisecond."""
     limit = rule(window=window, amount=1)
     clock.now_ms = at(start)
