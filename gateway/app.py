@@ -18,7 +18,9 @@ from gateway.catalog.shipped import shipped_catalog
 from gateway.config import Settings
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
+from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
+from gateway.dispatch.listing import Listing
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.providers.registry import build_provider
@@ -85,15 +87,22 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         stored = await stack.enter_async_context(open_stored(settings.storage))
         settings = with_stored_keys(settings, await stored.secrets.provider_keys())
-        book = KnownModels({}, shipped_catalog().facts(), {}).facts
-        state = await stack.enter_async_context(open_state(settings, stored, book))
         session = await stack.enter_async_context(open_session(settings.time.connect_s))
         providers = {}
         for name, provider_settings in settings.enabled_providers().items():
             provider = build_provider(name, provider_settings, session)
             stack.push_async_callback(provider.aclose)
             providers[name] = (provider, provider_settings)
-        catalog = Catalog(providers, settings.aliases)
+        known = KnownModels(
+            settings.models,
+            shipped_catalog().facts(),
+            {name: each.catalog or name for name, (_, each) in providers.items()},
+        )
+        catalog = Catalog(providers, settings.aliases, known)
+        listing = Listing({name: provider for name, (provider, _) in providers.items()}, time.monotonic)
+        stack.push_async_callback(listing.aclose)
+        directory = ModelDirectory(catalog, known, listing)
+        state = await stack.enter_async_context(open_state(settings, stored, known.facts))
         chat = ChatDispatcher(catalog, settings.time, state.admission)
         embeddings = EmbeddingDispatcher(catalog, settings.time, state.admission)
         lifecycle = Lifecycle()
@@ -104,9 +113,9 @@ async def running(
             options=_server_options(settings.service.max_body_bytes),
         )
         chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatService(chat), server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(directory), server)
         embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(EmbeddingService(embeddings), server)
-        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(OpenAIService(chat, embeddings, catalog), server)
+        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(OpenAIService(chat, embeddings, directory), server)
         system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(lifecycle, commit), server)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         reflected = (*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
