@@ -1,4 +1,4 @@
-"""The command line: `run`, `serve`, `check-config`, `envoy-config`."""
+"""The command line: `run`, `serve`, `check-config`, `envoy-config`, `migrate`, `keys`, `provider-keys`."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.config import ConfigError, Settings, environment, load, masked
+from gateway.key_arguments import add_commands
 
 ENVOY_UPSTREAM = "run/worker-0.sock"
 
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(settings)
     if command == "serve":
         return _serve(settings, options.socket)
+    if command in {"migrate", "keys", "provider-keys"}:
+        from gateway.key_commands import run_command
+
+        return run_command(settings, options)
     if command == "check-config":
         print(json.dumps(masked(settings), indent=2))
         return 0
@@ -41,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="start the gRPC server alone")
     serve.add_argument("--socket", type=Path, help="also listen on this unix socket, for Envoy")
     commands.add_parser("check-config", help="print the settings in force, secrets masked")
+    add_commands(commands)
     envoy = commands.add_parser("envoy-config", help="print Envoy's configuration for these settings")
     envoy.add_argument("--upstream", action="append", help="a worker's unix socket; may be given several times")
     return parser
@@ -61,10 +67,11 @@ def _run(settings: Settings) -> int:
 def _serve(settings: Settings, socket: Path | None) -> int:
     from gateway.app import ListenError
     from gateway.serve import serve
+    from gateway.state import StateError
 
     try:
         serve(settings, socket=socket, commit=os.environ.get("GIT_COMMIT", "unknown"))
-    except ListenError as exc:
+    except (ListenError, StateError) as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 1
     return 0

@@ -157,6 +157,10 @@ class StorageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     database_url: Secret = Secret("sqlite:///data/gateway.db")
     """`sqlite:///FILE` or `postgresql://...`."""
+    redis_url: Secret = Secret("")
+    """`redis://`, `rediss://` or `unix://`: where several processes count limits together. Default: each for itself."""
+    redis_away: Literal["refuse", "count_alone"] = "refuse"
+    """What happens to calls with limits while Redis is away: 503, or each process counts for itself."""
     journal_dir: str = ""
     """Where calls are written down first; must outlive the process. Default: beside the SQLite file, or data/journal.
     """
@@ -266,6 +270,8 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "AI_QUOTA_MONTHLY_SPEND_LIMIT": ("limits.key.spend_per_month", str),
     "UNKNOWN_PRICE": ("limits.unknown_price", _lower),
     "DATABASE_URL": ("storage.database_url", str),
+    "REDIS_URL": ("storage.redis_url", str),
+    "REDIS_AWAY": ("storage.redis_away", _lower),
     "JOURNAL_DIR": ("storage.journal_dir", str),
     "GATEWAY_MASTER_KEY": ("storage.master_keys", _csv),
     "LOG_LEVEL": ("telemetry.log_level", _lower),

@@ -12,8 +12,12 @@ from gateway.admission.admission import Admission, open_admission
 from gateway.admission.key_ring import KeyRing
 from gateway.admission.key_store import KeyStore
 from gateway.admission.keys import StaticKeys
+from gateway.admission.limits.fallback import LocalFallbackLimiter
 from gateway.admission.limits.memory import MemoryLimiter
-from gateway.admission.price_book import Book
+from gateway.admission.limits.model import Limiter
+from gateway.admission.limits.redis import History, RedisLimiter, Used, connect
+from gateway.admission.price_book import Book, Quotes
+from gateway.admission.quota import SharedRules
 from gateway.admission.restore import used_so_far
 from gateway.admission.secret_store import SecretStore
 from gateway.admission.vault import Vault, VaultError, master_key_file
@@ -23,6 +27,7 @@ from gateway.storage.ledger import Ledger, open_ledger
 from gateway.storage.migrate import migrate
 
 _JOURNALS: Final = Path("data/journal")
+_REDIS_TIMEOUT_S: Final = 1.0
 
 
 class StateError(Exception):
@@ -71,14 +76,42 @@ async def open_state(settings: Settings, stored: Stored, book: Book) -> AsyncIte
     static = StaticKeys(settings.access.api_keys, required=settings.access.require_auth, limits=settings.limits.key)
     keys = KeyRing(static, stored.keys, stored.pepper, settings.limits.key, now_ms)
     async with open_ledger(stored.database, _journals(settings.storage, stored.database), now_ms) as ledger:
-        limiter = MemoryLimiter()
-        async with open_admission(ledger, limiter, book, settings.limits, now_ms) as admission:
+        shared = SharedRules(settings.limits)
+
+        async def history() -> list[Used]:
             rules = {rule for caller in await keys.callers() for rule in caller.rules}
-            for provider in settings.providers:
-                rules.update(admission.rules_for(provider))
-            for used in await used_so_far(ledger, rules, now_ms()):
-                limiter.restore(used.rules, used.charge, used.at_ns)
+            return await used_so_far(ledger, rules.union(shared.all), now_ms())
+
+        async with (
+            _open_limiter(settings.storage, history) as limiter,
+            open_admission(
+                ledger=ledger,
+                limiter=limiter,
+                quotes=Quotes(book, settings.limits),
+                shared=shared,
+                settings=settings.limits,
+                clock=now_ms,
+            ) as admission,
+        ):
             yield State(stored, ledger, keys, admission)
+
+
+@contextlib.asynccontextmanager
+async def _open_limiter(settings: StorageSettings, history: History) -> AsyncIterator[Limiter]:
+    """Yield Redis's limiter where there is a Redis, else one of this process that knows what was used so far."""
+    local = MemoryLimiter()
+    if not settings.redis_url:
+        for used in await history():
+            local.restore(used.rules, used.charge, used.at_ns)
+        yield local
+        return
+    redis = connect(settings.redis_url, _REDIS_TIMEOUT_S)
+    shared = RedisLimiter(redis, history=history)
+    try:
+        yield LocalFallbackLimiter(shared, local) if settings.redis_away == "count_alone" else shared
+    finally:
+        await shared.aclose()
+        await redis.aclose()
 
 
 def with_stored_keys(settings: Settings, keys: dict[str, Secret]) -> Settings:

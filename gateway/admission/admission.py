@@ -7,10 +7,10 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
-from gateway.admission.limits.model import Limiter, LimitRule
+from gateway.admission.limits.model import Limiter
 from gateway.admission.permit import CallFacts, Desk, Permit, Target
-from gateway.admission.price_book import Book, Quotes
-from gateway.admission.quota import rules
+from gateway.admission.price_book import Quotes
+from gateway.admission.quota import SharedRules
 from gateway.config import LimitSettings
 from gateway.errors import PermissionDenied
 from gateway.storage.ledger import Ledger
@@ -22,21 +22,20 @@ class Admission:
     """Lets calls in. Make one with `open_admission`."""
 
     def __init__(
-        self, ledger: Ledger, limiter: Limiter, book: Book, settings: LimitSettings, clock: Callable[[], int]
+        self,
+        *,
+        ledger: Ledger,
+        limiter: Limiter,
+        quotes: Quotes,
+        shared: SharedRules,
+        settings: LimitSettings,
+        clock: Callable[[], int],
     ) -> None:
-        gateway_rules = rules("gateway", "", settings.gateway)
-
-        @functools.cache  # as many as there are providers
-        def rules_for(provider: str) -> tuple[LimitRule, ...]:
-            spec = settings.providers.get(provider)
-            return gateway_rules + (rules("provider", provider, spec) if spec is not None else ())
-
-        self.rules_for = rules_for
         self._desk = Desk(
             ledger=ledger,
             limiter=limiter,
-            quote=Quotes(book, settings).quote,
-            rules=rules_for,
+            quote=quotes.quote,
+            rules=shared,
             new_id=functools.partial(new_call_id, clock),
             clock=clock,
             default_output_tokens=settings.default_output_tokens,
@@ -61,10 +60,16 @@ class Admission:
 
 @contextlib.asynccontextmanager
 async def open_admission(
-    ledger: Ledger, limiter: Limiter, book: Book, settings: LimitSettings, clock: Callable[[], int]
+    *,
+    ledger: Ledger,
+    limiter: Limiter,
+    quotes: Quotes,
+    shared: SharedRules,
+    settings: LimitSettings,
+    clock: Callable[[], int],
 ) -> AsyncIterator[Admission]:
     """Yield admission; on leaving, its work is finished."""
-    admission = Admission(ledger, limiter, book, settings, clock)
+    admission = Admission(ledger=ledger, limiter=limiter, quotes=quotes, shared=shared, settings=settings, clock=clock)
     try:
         yield admission
     finally:

@@ -21,6 +21,9 @@ FRESH_MS: Final = 5_000
 STALE_MS: Final = 300_000
 """How long a known key is still good while the database is away."""
 _WAIT_S: Final = 2.0
+_WAIT_KNOWN_S: Final = 0.25
+_AWAY_MS: Final = 1_000
+"""How long after a failed look-up a known key is not looked up again."""
 _MAX_ENTRIES: Final = 20_000
 
 
@@ -28,6 +31,7 @@ class _Entry(Struct):
     found: FoundKey | None
     caller: Caller | None
     read_at: int
+    read_again_at: int
 
 
 class KeyRing:
@@ -58,10 +62,8 @@ class KeyRing:
         hashed = digest(self._pepper, key)
         entry = self._entries.get(hashed)
         now = self._clock()
-        if entry is None or now - entry.read_at > STALE_MS or (entry.found is None and now - entry.read_at > FRESH_MS):
-            entry = await self._read(hashed)
-        elif now - entry.read_at > FRESH_MS:
-            self._refresh(hashed)  # in the background: the known entry answers meanwhile
+        if entry is None or now >= entry.read_again_at:
+            entry = await self._read_again(hashed, entry, now)
         if entry.found is None or entry.caller is None or not entry.found.valid(now):
             return self._static.without_key(key)
         return entry.caller
@@ -74,13 +76,18 @@ class KeyRing:
         """Return everyone who may call."""
         return self._static.callers + [self._caller(key) for key in await self._store.list()]
 
-    async def _read(self, hashed: bytes) -> _Entry:
+    async def _read_again(self, hashed: bytes, known: _Entry | None, now: int) -> _Entry:
+        """Return the key's entry from the database; while that is away, a known key's old one for a while."""
+        lasts = known is not None and known.found is not None and now - known.read_at <= STALE_MS
         try:
-            async with asyncio.timeout(_WAIT_S):
+            async with asyncio.timeout(_WAIT_KNOWN_S if lasts else _WAIT_S):
                 return await asyncio.shield(self._refresh(hashed))
         except OUTAGE as exc:
-            _log.warning("key not looked up", error=type(exc).__name__)
-            raise Overloaded("The gateway cannot look up the API key now.", retry_after=1) from exc
+            if known is None or not lasts:
+                _log.warning("key not looked up", error=type(exc).__name__)
+                raise Overloaded("The gateway cannot look up the API key now.", retry_after=1) from exc
+            known.read_again_at = now + _AWAY_MS
+            return known
 
     def _refresh(self, hashed: bytes) -> asyncio.Task[_Entry]:
         task = self._reading.get(hashed)
@@ -92,7 +99,7 @@ class KeyRing:
     async def _load(self, hashed: bytes) -> _Entry:
         now = self._clock()
         found = await self._store.find(hashed)
-        entry = _Entry(found, self._caller(found.key) if found is not None else None, now)
+        entry = _Entry(found, self._caller(found.key) if found is not None else None, now, now + FRESH_MS)
         if len(self._entries) >= _MAX_ENTRIES:  # somebody guesses keys
             self._entries.clear()
         self._entries[hashed] = entry

@@ -103,6 +103,7 @@ class Permit:
         self._completion_bound = 0
         self._client_pays = False
         self._began = False
+        self._settled = False
         self.output_cap: int | None = None
         """The cap per choice to send to the provider instead of the caller's; None leaves the request as it is."""
         self.generated: Callable[[], int] | None = None
@@ -140,26 +141,37 @@ class Permit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._began:
+        if self._began:
+            self._settle(error)
+        else:
             await self._give_back()
+
+    def finish(self) -> None:
+        """Settle now: the answer is whole, and the caller is about to get its end."""
+        self._settle(None)
+
+    def _settle(self, error: BaseException | None) -> None:
+        if self._settled:
             return
+        self._settled = True
         state, usage, source = self._outcome(error)
-        quote = self._quote
-        price = 0
-        if quote is not None and not self._client_pays:
-            price = (
-                quote.bound(usage.prompt_tokens, usage.completion_tokens)
-                if source == "bound"
-                else cost_nano_usd(quote.prices, usage)
-            )
-        self._settle_ledger(state, usage, source, price, error)
-        if self._grant is not None:
-            if state == "released":
-                self._later(self._desk.limiter.release(self._grant))
-            else:
-                tokens = usage.prompt_tokens + usage.completion_tokens
-                self._later(self._desk.limiter.settle(self._grant, Charge(requests=1, tokens=tokens, spend_nano=price)))
+        price = self._price(usage, source)
         self._facts.record.cost_nano = price
+        self._settle_ledger(state, usage, source, price, error)
+        if self._grant is None:
+            return
+        if state == "released":
+            self._later(self._desk.limiter.release(self._grant))
+        else:
+            tokens = usage.prompt_tokens + usage.completion_tokens
+            self._later(self._desk.limiter.settle(self._grant, Charge(requests=1, tokens=tokens, spend_nano=price)))
+
+    def _price(self, usage: Usage, source: UsageSource) -> int:
+        if self._quote is None or self._client_pays:
+            return 0
+        if source == "bound":
+            return self._quote.bound(usage.prompt_tokens, usage.completion_tokens)
+        return cost_nano_usd(self._quote.prices, usage)
 
     def _pays(self, target: Target) -> bool:
         """Tell whether the caller's own key pays. It was meant for the first target, so no other provider sees it."""

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.admission.limits.model import LimitRule, Metric, Scope, Strategy
 from gateway.admission.limits.windows import Window
-from gateway.config import LimitSpec
+from gateway.config import LimitSettings, LimitSpec
 
 NANO: Final = 1_000_000_000
 
@@ -52,3 +52,21 @@ def rules(scope: Scope, scope_id: str, spec: LimitSpec) -> tuple[LimitRule, ...]
         for metric, window, kind, amount in rows
         if amount
     )
+
+
+class SharedRules:
+    """The rules that hold for every caller: the gateway's, and each provider's."""
+
+    def __init__(self, settings: LimitSettings) -> None:
+        self._gateway = rules("gateway", "", settings.gateway)
+        self._providers = {name: rules("provider", name, spec) for name, spec in settings.providers.items()}
+        self._sums = {name: self._gateway + own for name, own in self._providers.items()}
+
+    def __call__(self, provider: str) -> tuple[LimitRule, ...]:
+        """Return the rules for calls to one provider."""
+        return self._sums.get(provider, self._gateway)
+
+    @property
+    def all(self) -> tuple[LimitRule, ...]:
+        """Every rule."""
+        return self._gateway + tuple(rule for own in self._providers.values() for rule in own)

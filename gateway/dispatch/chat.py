@@ -69,9 +69,11 @@ class ChatDispatcher:
                     while True:
                         shown = meter.take(block)
                         ask.record.usage = meter.usage
+                        if whole := block.endswith(DONE):
+                            permit.finish()
                         if shown:
                             yield shown
-                        if block.endswith(DONE):
+                        if whole:
                             await anext(blocks, None)  # lets the provider hand its connection back
                             return
                         limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.config import Secret
 from gateway.catalog.entries import Capability
+from gateway.config import Secret
 from gateway.wire.chat import ChatRequest
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import EmbeddingRequest

@@ -62,7 +62,7 @@ async def test_records_of_many_calls_share_transactions(database: Database, tmp_
 
 async def test_storing_again_changes_nothing(database: Database) -> None:
     """A batch whose commit was lost on the way back can be repeated, also after more has happened."""
-    batch = [reservation("a"), settlement("a"), reservation("b")]
+    batch: list[Reservation | Settlement] = [reservation("a"), settlement("a"), reservation("b")]
     for _ in range(2):
         async with database.writing() as connection:
             await call_rows.store(connection, batch)
