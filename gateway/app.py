@@ -14,10 +14,14 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from gateway.admission.keys import StaticKeys
+from gateway.catalog.known import KnownModels
+from gateway.catalog.shipped import shipped_catalog
 from gateway.config import Settings
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
+from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
+from gateway.dispatch.listing import Listing
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.providers.registry import build_provider
@@ -87,7 +91,15 @@ async def running(
             provider = build_provider(name, provider_settings, session)
             stack.push_async_callback(provider.aclose)
             providers[name] = (provider, provider_settings)
-        catalog = Catalog(providers, settings.aliases)
+        known = KnownModels(
+            settings.models,
+            shipped_catalog().facts(),
+            {name: each.catalog or name for name, (_, each) in providers.items()},
+        )
+        catalog = Catalog(providers, settings.aliases, known)
+        listing = Listing({name: provider for name, (provider, _) in providers.items()}, time.monotonic)
+        stack.push_async_callback(listing.aclose)
+        directory = ModelDirectory(catalog, known, listing)
         chat = ChatDispatcher(catalog, settings.time)
         embeddings = EmbeddingDispatcher(catalog, settings.time)
         keys = StaticKeys(settings.access.api_keys, required=settings.access.require_auth)
@@ -99,9 +111,9 @@ async def running(
             options=_server_options(settings.service.max_body_bytes),
         )
         chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatService(chat), server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(directory), server)
         embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(EmbeddingService(embeddings), server)
-        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(OpenAIService(chat, embeddings, catalog), server)
+        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(OpenAIService(chat, embeddings, directory), server)
         system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(lifecycle, commit), server)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         reflected = (*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)

@@ -14,10 +14,13 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from gateway.catalog.entries import ModelFacts
+
 DEFAULT_CONFIG_PATH: Final = Path("config/gateway.yaml")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400 * 365)]
+ModelId = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*/.+$")]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*$")]
 
 
@@ -97,6 +100,8 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Sent with every request; some vendors want their key here."""
     models: tuple[str, ...] = ()
     """Models to answer for by bare name; `provider/model` reaches any other."""
+    catalog: str = ""
+    """The provider in the shipped catalog whose models these are, for example `openai`; empty: the same name."""
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     """The output cap sent when the caller sends none."""
     unknown_fields: Literal["refuse", "forward"] = "refuse"
@@ -122,6 +127,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     providers: dict[Name, ProviderSettings] = {}
     aliases: dict[str, Annotated[tuple[str, ...], Meta(min_length=1)]] = {}
     """A model name that stands for others, tried in order, e.g. `fast: [openai/gpt-4o-mini, custom/echo]`."""
+    models: dict[ModelId, ModelFacts] = {}
+    """What the operator knows of models, before what vendors and the shipped catalog say. Keys are `provider/model`;
+    `provider/*` is every model without an entry. E.g. `local/qwen: {prices: {input: 0, output: 0}}`."""
     telemetry: TelemetrySettings = TelemetrySettings()
 
     def enabled_providers(self) -> dict[str, ProviderSettings]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.catalog.entries import Capability
 from gateway.wire.chat import ChatRequest
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import EmbeddingRequest
@@ -61,14 +62,13 @@ class ProviderEmbeddings(msgspec.Struct, frozen=True):
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     """One model as its vendor lists it. `id` is the name that calls use; what the vendor does not say is None or empty.
 
-    `created` is Unix seconds. `context_window` and `max_output_tokens` are tokens. `capabilities` uses the words of
-    `gateway.catalog.entries.Capability`.
+    `created` is Unix seconds. `context_window` and `max_output_tokens` are tokens.
     """
 
     id: str
     owned_by: str = ""
     created: int = 0
-    capabilities: tuple[str, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
     context_window: int | None = None
     max_output_tokens: int | None = None
 
