@@ -43,10 +43,11 @@ class GeminiProvider:
         self._base_url = URL(base if base.rpartition("/")[2].startswith("v1") else f"{base}/{_VERSION}")
         self._headers = {
             **{name: value.reveal() for name, value in settings.headers.items()},
-            "x-goog-api-key": settings.api_key.reveal(),
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
         }
+        if settings.api_key:
+            self._headers["x-goog-api-key"] = settings.api_key.reveal()
 
     @property
     def name(self) -> str:
