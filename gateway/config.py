@@ -101,7 +101,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The output cap sent when the caller sends none."""
     unknown_fields: Literal["refuse", "forward"] = "refuse"
     unsupported_parameters: Literal["refuse", "drop"] = "refuse"
-    """What happens to a request parameter that the provider does not have."""
+    """What becomes of a request parameter that the provider does not have."""
     stream_usage: bool = True
     """Whether the vendor understands `stream_options.include_usage`."""
     chunk_delay_s: Annotated[float, Meta(ge=0)] = 0.0

@@ -136,6 +136,8 @@ class EmbedRequest(Strict):
     model: Annotated[str, Meta(pattern="^models/")]
     content: EmbedContent
     output_dimensionality: Annotated[int, Meta(ge=1)] | None = None
+    task_type: Annotated[str, Meta(pattern="^[A-Z_]+$")] | None = None
+    title: str | None = None
 
 
 class BatchEmbedContents(Strict):

@@ -104,7 +104,7 @@ class Vendor:
 
 @asynccontextmanager
 async def running_vendor(vendor: Vendor | None = None) -> AsyncIterator[Vendor]:
-    """Yield a vendor that listens on loopback at `vendor.url`; a plain one unless given."""
+    """Yield a vendor that listens on loopback at `vendor.url`."""
     vendor = vendor or Vendor()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", vendor.handle)

@@ -21,6 +21,7 @@ class _Model(Struct, rename="camel"):
     input_token_limit: int | None = None
     output_token_limit: int | None = None
     supported_generation_methods: list[str] = []
+    thinking: bool = False
 
 
 class _Answer(Struct, rename="camel"):
@@ -51,6 +52,7 @@ def _listed(model: _Model) -> ListedModel | None:
     return ListedModel(
         id=model.name.removeprefix("models/"),
         owned_by="google",
+        capabilities=("embeddings",) if embeds else ("chat", "reasoning") if model.thinking else ("chat",),
         context_window=model.input_token_limit,
         max_output_tokens=None if embeds else model.output_token_limit,
     )

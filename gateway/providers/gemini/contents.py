@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from yarl import URL
 
 from gateway.errors import InvalidRequest
-from gateway.providers.gemini.media import JsonPart, audio_part, file_part, image_part
+from gateway.providers.gemini.media import JsonPart, audio_part, file_part, url_part
 from gateway.providers.parameters import Parameters
 from gateway.wire.chat import (
     AssistantMessage,
@@ -123,7 +123,7 @@ class _Turns:
                     parts += _texts(part.text)
                 case ImagePart():
                     self.details.add(part.image_url.detail)
-                    parts.append(image_part(part.image_url.url, f"{where}.image_url.url"))
+                    parts.append(url_part(part.image_url.url, f"{where}.image_url.url"))
                 case AudioPart():
                     parts.append(audio_part(part.input_audio, f"{where}.input_audio"))
                 case FilePart():

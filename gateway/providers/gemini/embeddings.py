@@ -9,9 +9,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct
 
+from gateway.config import ProviderSettings
 from gateway.errors import InvalidRequest, ProviderError
 from gateway.providers.base import EmbeddingCall, ProviderEmbeddings
 from gateway.providers.gemini.errors import reported_error
+from gateway.providers.gemini.options import forwarded_fields
 from gateway.providers.parameters import Parameters
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import embeddings_body
@@ -36,11 +38,14 @@ class _Answer(Struct, rename="camel"):
 _DECODER: Final = msgspec.json.Decoder(_Answer)
 
 
-def embedding_batches(call: EmbeddingCall, provider: str, parameters: Parameters) -> list[bytes]:
+def embedding_batches(
+    call: EmbeddingCall, provider: str, settings: ProviderSettings, parameters: Parameters
+) -> list[bytes]:
     """Return the bodies to send, one after the other. Raises InvalidRequest."""
     request = call.request
     if request.user is not UNSET:
         parameters.unsupported("user")
+    forwarded = forwarded_fields(request, call.body, settings)
     name = call.model if "/" in call.model else f"models/{call.model}"
     requests = []
     for item in request.inputs:
@@ -53,7 +58,7 @@ def embedding_batches(call: EmbeddingCall, provider: str, parameters: Parameters
         one: dict[str, Any] = {"model": name, "content": {"parts": [{"text": item}]}}
         if request.dimensions is not UNSET:
             one["outputDimensionality"] = request.dimensions
-        requests.append(one)
+        requests.append({**one, **forwarded})
     return [msgspec.json.encode({"requests": requests[at : at + BATCH]}) for at in range(0, len(requests), BATCH)]
 
 

@@ -26,8 +26,8 @@ _AUDIO_TYPES: Final = {
 _FILES: Final = "files/"
 
 
-def image_part(url: str, path: str) -> JsonPart:
-    """Return the part for an image's URL, or any other file's. Raises InvalidRequest."""
+def url_part(url: str, path: str) -> JsonPart:
+    """Return the part for the URL of an image or another file. Raises InvalidRequest."""
     if url.startswith("data:"):
         return _from_data_url(url, path)
     if not url.startswith("https://"):
@@ -75,7 +75,7 @@ def file_part(file: File, path: str, base_url: URL) -> JsonPart:
     if file.file_id.startswith(_FILES):
         return {"fileData": {"fileUri": f"{base_url}/{file.file_id}"}}
     if file.file_id.startswith("https://"):
-        return image_part(file.file_id, where)
+        return url_part(file.file_id, where)
     raise InvalidRequest(
         f"Invalid value for '{where}': expected '{_FILES}NAME' of Gemini's Files API, or an https address.", param=where
     )

@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from gateway.config import VENDOR_FIELDS
+from gateway.config import VENDOR_FIELDS, ProviderSettings
 from gateway.errors import InvalidRequest
 from gateway.wire.chat import ChatRequest
+from gateway.wire.embeddings import EmbeddingRequest
 from gateway.wire.parse import parse
 
 
@@ -53,19 +54,33 @@ class _Extended(Struct):
 _EXTENDED: Final = msgspec.json.Decoder(_Extended)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _NONE: Final = GoogleOptions()
-_KNOWN: Final = VENDOR_FIELDS["gemini"] | set(ChatRequest.__struct_fields__)
 
 
-def google_options(request: ChatRequest, body: bytes) -> tuple[GoogleOptions, Mapping[str, Raw]]:
-    """Return the options in a request's body, and the fields that neither OpenAI nor Gemini documents.
-
-    Raises InvalidRequest for an option that does not exist.
-    """
+def google_options(request: ChatRequest, body: bytes) -> GoogleOptions:
+    """Return the options in a chat request's body. Raises InvalidRequest for one that does not exist."""
     if type(request) is ChatRequest:
-        return _NONE, {}  # parsed strictly: it has OpenAI's fields only
+        return _NONE  # parsed strictly: it has OpenAI's fields only
     extended = parse(body, _EXTENDED)
     options = extended.google or (extended.extra_body and extended.extra_body.google) or _NONE
     if extended.google and extended.extra_body:
         raise InvalidRequest("Invalid value for 'extra_body': 'google' is there too.", param="extra_body")
-    unknown = {name: value for name, value in _FIELDS.decode(body).items() if name not in _KNOWN}
-    return options, unknown
+    return options
+
+
+def forwarded_fields(
+    request: ChatRequest | EmbeddingRequest, body: bytes, settings: ProviderSettings
+) -> Mapping[str, Raw]:
+    """Return the top-level fields that neither OpenAI nor Gemini documents, for Gemini to judge.
+
+    Raises InvalidRequest for the first of them unless the operator has them forwarded.
+    """
+    if type(request) in {ChatRequest, EmbeddingRequest}:
+        return {}  # as above
+    known = set(request.__struct_fields__)
+    if isinstance(request, ChatRequest):
+        known |= VENDOR_FIELDS["gemini"]
+    unknown = {name: value for name, value in _FIELDS.decode(body).items() if name not in known}
+    if unknown and settings.unknown_fields == "refuse":
+        name = next(iter(unknown))
+        raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    return unknown

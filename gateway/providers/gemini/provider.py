@@ -78,7 +78,7 @@ class GeminiProvider:
         yield writer.end()
 
     async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
-        batches = embedding_batches(call, self._name, self._parameters)
+        batches = embedding_batches(call, self._name, self._settings, self._parameters)
         url = self._url(call.model, "batchEmbedContents")
         answers = []
         for body in batches:

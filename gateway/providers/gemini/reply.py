@@ -65,7 +65,7 @@ def read_parts(parts: list[Part]) -> Said:
             else:
                 said.text += part.text
         elif part.function_call is not None:
-            said.calls = [*said.calls, _tool_call(part)]
+            said.calls.append(_tool_call(part))
         elif part.inline_data is not None and part.inline_data.data:
             said.text += f"![](data:{part.inline_data.mime_type};base64,{part.inline_data.data})"
     return said
@@ -75,9 +75,10 @@ def _tool_call(part: Part) -> ToolCallReply:
     call = part.function_call
     assert call is not None  # noqa: S101  # the caller looked
     signature = part.thought_signature
+    arguments = msgspec.json.format(call.args, indent=-1).decode()
     return ToolCallReply(
         id=call.id or f"call_{os.urandom(12).hex()}",
-        function=FunctionCallReply(name=call.name, arguments=msgspec.json.format(call.args, indent=-1).decode()),
+        function=FunctionCallReply(name=call.name, arguments="{}" if arguments == "null" else arguments),
         extra_content=Raw(msgspec.json.encode({"google": {"thought_signature": signature}})) if signature else UNSET,
     )
 

@@ -10,11 +10,10 @@ from msgspec import UnsetType
 from yarl import URL
 
 from gateway.config import ProviderSettings
-from gateway.errors import InvalidRequest
 from gateway.providers.base import ChatCall
 from gateway.providers.gemini.contents import conversation
 from gateway.providers.gemini.generation import generation, generation_config
-from gateway.providers.gemini.options import google_options
+from gateway.providers.gemini.options import forwarded_fields, google_options
 from gateway.providers.gemini.tools import tool_fields
 from gateway.providers.parameters import Parameters
 
@@ -50,10 +49,8 @@ def generate_body(call: ChatCall, settings: ProviderSettings, parameters: Parame
     """Return the body. Raises InvalidRequest, with the exact path in `param`."""
     request = call.request
     parameters.check(request)
-    options, unknown = google_options(request, call.body)
-    if unknown and settings.unknown_fields == "refuse":
-        name = next(iter(unknown))
-        raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    options = google_options(request, call.body)
+    forwarded = forwarded_fields(request, call.body, settings)
     needs_signatures = generation(call.model) >= _SIGNED_SINCE
     talk = conversation(request.messages, parameters, base_url, needs_signatures=needs_signatures)
     body: dict[str, Any] = {"contents": talk.contents}
@@ -82,4 +79,4 @@ def generate_body(call: ChatCall, settings: ProviderSettings, parameters: Parame
             parameters.unsupported("service_tier", request.service_tier)
         else:
             body["serviceTier"] = tier
-    return msgspec.json.encode({**body, **unknown})
+    return msgspec.json.encode({**body, **forwarded})

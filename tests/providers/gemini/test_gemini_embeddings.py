@@ -85,6 +85,23 @@ async def test_what_gemini_does_not_have_is_refused(driver: Driver, fields: Any,
     assert driver.google.received == []
 
 
+@pytest.mark.parametrize("fields", [{"google": {}}, {"taskType": "RETRIEVAL_QUERY"}], ids=["google", "taskType"])
+async def test_unknown_fields_are_refused(driver: Driver, fields: Any) -> None:
+    """Also the one that chat has."""
+    with pytest.raises(InvalidRequest) as caught:
+        await driver.embed(**fields)
+
+    assert (caught.value.code, caught.value.param) == ("unknown_parameter", next(iter(fields)))
+
+
+async def test_unknown_fields_travel_when_the_operator_says_so(driver: Driver, google: Gemini) -> None:
+    """With each text, where Gemini wants them."""
+    google.script_answers(vectors(2))
+    await driver.embed(input=["a", "b"], taskType="RETRIEVAL_QUERY", settings={"unknown_fields": "forward"})
+
+    assert [one["taskType"] for one in google.received[-1].body["requests"]] == ["RETRIEVAL_QUERY"] * 2
+
+
 async def test_the_user_may_be_dropped_and_tokens_may_not(driver: Driver, google: Gemini) -> None:
     """Without its input a request has no meaning."""
     google.script_answers(vectors(1))
@@ -124,7 +141,9 @@ async def test_models_are_listed_over_all_pages(driver: Driver, google: Gemini) 
         "inputTokenLimit": 1048576,
         "outputTokenLimit": 65536,
         "supportedGenerationMethods": ["generateContent", "countTokens"],
+        "thinking": True,
     }
+    small = {"name": "models/gemma-3-27b-it", "supportedGenerationMethods": ["generateContent"]}
     embed = {
         "name": "models/gemini-embedding-001",
         "inputTokenLimit": 2048,
@@ -132,12 +151,19 @@ async def test_models_are_listed_over_all_pages(driver: Driver, google: Gemini) 
         "supportedGenerationMethods": ["embedContent"],
     }
     other = {"name": "models/imagen", "supportedGenerationMethods": ["predict"]}
-    google.script_answers({"models": [chat, other], "nextPageToken": "p2"}, {"models": [embed]})
+    google.script_answers({"models": [chat, small, other], "nextPageToken": "p2"}, {"models": [embed]})
     models = await driver.provider().models()
 
     assert models == [
-        ListedModel(id="gemini-2.5-flash", owned_by="google", context_window=1048576, max_output_tokens=65536),
-        ListedModel(id="gemini-embedding-001", owned_by="google", context_window=2048),
+        ListedModel(
+            id="gemini-2.5-flash",
+            owned_by="google",
+            capabilities=("chat", "reasoning"),
+            context_window=1048576,
+            max_output_tokens=65536,
+        ),
+        ListedModel(id="gemma-3-27b-it", owned_by="google", capabilities=("chat",)),
+        ListedModel(id="gemini-embedding-001", owned_by="google", capabilities=("embeddings",), context_window=2048),
     ]
     assert [one.path for one in google.received] == [
         "/v1beta/models?pageSize=1000",

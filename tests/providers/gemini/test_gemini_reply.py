@@ -47,12 +47,13 @@ async def test_calls_keep_their_arguments_and_signature(driver: Driver, google: 
             candidate(
                 call_part("a", {"n": 9007199254740993, "x": [1.0, "é"]}, "c2ln", id="fc-1"),
                 {"functionCall": {"name": "b"}},
+                {"functionCall": {"name": "c", "args": None}},
             )
         )
     )
     choice = (await driver.complete())["choices"][0]
 
-    first, second = choice["message"]["tool_calls"]
+    first, second, third = choice["message"]["tool_calls"]
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["content"] is None
     assert first == {
@@ -62,6 +63,7 @@ async def test_calls_keep_their_arguments_and_signature(driver: Driver, google: 
         "extra_content": {"google": {"thought_signature": "c2ln"}},
     }
     assert second["function"] == {"name": "b", "arguments": "{}"}
+    assert third["function"] == {"name": "c", "arguments": "{}"}
     assert second["id"].startswith("call_")
     assert "extra_content" not in second
 
