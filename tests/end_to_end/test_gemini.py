@@ -1,5 +1,6 @@
 """Gemini through the whole gateway: OpenAI's SDK through Envoy, and the typed edge."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -20,6 +21,15 @@ TOOL: ChatCompletionFunctionToolParam = {
     "type": "function",
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
 }
+
+CHAT = chat_request_pb2.ChatCompletionRequest(
+    model=MODEL,
+    messages=[
+        chat_message_pb2.ChatMessage(
+            role=chat_message_pb2.ROLE_USER, content=[chat_message_pb2.ContentPart(text="hello")]
+        )
+    ],
+)
 
 
 @pytest.fixture(scope="module")
@@ -133,15 +143,9 @@ async def test_an_error_in_a_stream_is_the_sdk_s_own(gateway: Stack, google: Gem
 async def test_the_typed_edge_says_the_same(gateway: Stack, google: Gemini) -> None:
     """Whole and streamed, with the signature and Google's options as JSON text."""
     parts = {"text": "hm", "thought": True}, "see", call_part("get_weather", {"city": "Rome"}, "c2ln", id="fc-1")
-    chat = chat_request_pb2.ChatCompletionRequest(
-        model=MODEL,
-        messages=[
-            chat_message_pb2.ChatMessage(
-                role=chat_message_pb2.ROLE_USER, content=[chat_message_pb2.ContentPart(text="hello")]
-            )
-        ],
-        extra_body_json='{"google":{"thinking_config":{"thinking_budget":0}}}',
-    )
+    chat = chat_request_pb2.ChatCompletionRequest()
+    chat.CopyFrom(CHAT)
+    chat.extra_body_json = '{"google":{"thinking_config":{"thinking_budget":0}}}'
     async with gateway.channel() as channel:
         stub = chat_service_pb2_grpc.ChatServiceStub(channel)
         google.script_answers(answer(candidate(*parts)))
@@ -161,6 +165,29 @@ async def test_the_typed_edge_says_the_same(gateway: Stack, google: Gemini) -> N
     assert delta.tool_calls[0].extra_content_json == message.tool_calls[0].extra_content_json
     assert streamed[-1].usage == whole.completion.usage
     assert google.received[-1].body["generationConfig"] == {"thinkingConfig": {"thinkingBudget": 0}}
+
+
+async def test_leaving_closes_the_vendor_s_connection_on_both_edges(gateway: Stack, google: Gemini) -> None:
+    """Within 250 ms, in the middle of a stream."""
+    begun = Stream([sse(answer(candidate("begun", finish=None))), asyncio.Event()])
+    google.script(begun)
+    google.caller_gone = asyncio.Event()
+    async with gateway.openai() as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+        await anext(aiter(stream))
+        await stream.close()
+        async with asyncio.timeout(0.25):
+            await google.caller_gone.wait()
+
+    google.caller_gone = asyncio.Event()
+    async with gateway.channel() as channel:
+        call = chat_service_pb2_grpc.ChatServiceStub(channel).StreamChatCompletion(
+            chat_service_pb2.StreamChatCompletionRequest(chat=CHAT), metadata=AUTH, timeout=10
+        )
+        await call.read()
+        call.cancel()
+        async with asyncio.timeout(0.25):
+            await google.caller_gone.wait()
 
 
 def test_gemini_is_there_once_it_has_a_key() -> None:

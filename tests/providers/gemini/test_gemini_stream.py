@@ -127,7 +127,14 @@ async def test_a_stream_without_usage_has_no_usage_chunk(driver: Driver, google:
     """Nothing is made up."""
     google.script_stream(answer(candidate("a"), usage=None))
 
-    assert all("usage" not in chunk for chunk in await driver.stream())
+    assert all("usage" not in chunk and chunk["choices"] for chunk in await driver.stream())
+
+
+async def test_a_stream_that_begins_with_a_call_has_no_content(driver: Driver, google: Gemini) -> None:
+    """Its first delta says null, as OpenAI's does."""
+    google.script_stream(answer(candidate(call_part("a", {}))))
+
+    assert deltas(await driver.stream())[0] == {"role": "assistant", "content": None, "refusal": None}
 
 
 async def broken(driver: Driver) -> tuple[list[dict[str, Any]], GatewayError]:
