@@ -94,7 +94,7 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider: a vendor that differs only in address, key and flags is a row of configuration."""
 
-    kind: Literal["openai", "custom"]
+    kind: Literal["openai", "gemini", "custom"]
     base_url: str = ""
     api_key: Secret = Secret("")
     key_source: Literal["gateway", "client", "hybrid"] = "gateway"
@@ -108,10 +108,20 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     """The output cap sent when the caller sends none."""
     unknown_fields: Literal["refuse", "forward"] = "refuse"
+    unsupported_parameters: Literal["refuse", "drop"] = "refuse"
+    """What becomes of a request parameter that the provider does not have."""
     stream_usage: bool = True
     """Whether the vendor understands `stream_options.include_usage`."""
     chunk_delay_s: Annotated[float, Meta(ge=0)] = 0.0
     """Kind `custom` only: the pause before each chunk of a stream."""
+
+    def takes(self, field: str | None) -> bool:
+        """Tell whether the provider takes this top-level request field, which OpenAI does not document."""
+        return self.unknown_fields == "forward" or field in VENDOR_FIELDS.get(self.kind, ())
+
+
+VENDOR_FIELDS: Final[Mapping[str, frozenset[str]]] = {"gemini": frozenset({"google", "extra_body"})}
+"""Kind -> the top-level request fields that only this kind of provider has."""
 
 
 DEFAULT_KEY_LIMITS: Final[Mapping[str, Any]] = {
@@ -206,6 +216,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 BUILT_IN_PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "custom": {"kind": "custom", "models": ["echo", "embed"]},
     "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
+    "gemini": {"kind": "gemini", "base_url": "https://generativelanguage.googleapis.com"},
 }
 
 
@@ -274,6 +285,8 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "REDIS_AWAY": ("storage.redis_away", _lower),
     "JOURNAL_DIR": ("storage.journal_dir", str),
     "GATEWAY_MASTER_KEY": ("storage.master_keys", _csv),
+    "GEMINI_API_KEY": ("providers.gemini.api_key", str),
+    "GEMINI_BASE_URL": ("providers.gemini.base_url", str),
     "LOG_LEVEL": ("telemetry.log_level", _lower),
     "LOG_FORMAT": ("telemetry.log_format", _lower),
 }

@@ -16,7 +16,15 @@ VENDOR_KEY = "sk-vendor-secret"
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the developer's own keys or settings."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "GATEWAY_CONFIG"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "OPENAI_ORG_ID",
+        "OPENAI_PROJECT_ID",
+        "GEMINI_API_KEY",
+        "GEMINI_BASE_URL",
+        "GATEWAY_CONFIG",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -5,7 +5,7 @@ import contextlib
 import email.utils
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -28,6 +28,10 @@ MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 """The longest wait that is passed on: a month, the longest window that vendors count in."""
 
 
+Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
+"""Returns the row for a provider's answer that is not 200: its name, the status, the headers, the start of the body."""
+
+
 def open_session(connect_timeout: float) -> aiohttp.ClientSession:
     """Return the HTTP client that all providers of one worker share.
 
@@ -45,31 +49,44 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
 
 
 def post(
-    session: aiohttp.ClientSession, provider: str, url: URL, headers: Mapping[str, str], body: bytes
+    session: aiohttp.ClientSession,
+    provider: str,
+    url: URL,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
-    Raises the row of the error table for every other status and for a failing connection.
+    Raises the row of the error table for a failing connection and for every other status, for which a vendor with
+    error bodies of its own kind says `failure` instead of `status_error`.
     """
-    return _answer(session.post(url, data=body, headers=headers, allow_redirects=False), provider)
+    request = session.post(url, data=body, headers=headers, allow_redirects=False)
+    return _answer(request, provider, failure or status_error)
 
 
 def get(
-    session: aiohttp.ClientSession, provider: str, url: URL, headers: Mapping[str, str]
+    session: aiohttp.ClientSession,
+    provider: str,
+    url: URL,
+    headers: Mapping[str, str],
+    *,
+    failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one GET, otherwise as `post`."""
-    return _answer(session.get(url, headers=headers, allow_redirects=False), provider)
+    return _answer(session.get(url, headers=headers, allow_redirects=False), provider, failure or status_error)
 
 
 @contextlib.asynccontextmanager
-async def _answer(request: Awaitable[aiohttp.ClientResponse], provider: str) -> AsyncIterator[aiohttp.ClientResponse]:
+async def _answer(
+    request: Awaitable[aiohttp.ClientResponse], provider: str, failure: Failure
+) -> AsyncIterator[aiohttp.ClientResponse]:
     response: aiohttp.ClientResponse | None = None
     try:
         response = await request
         if response.status != 200:
-            raise status_error(
-                provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES)
-            )
+            raise failure(provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES))
         yield response
     except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
         raise ProviderTimeout(f"Connecting to provider '{provider}' took too long.") from exc

@@ -103,9 +103,9 @@ class Vendor:
 
 
 @asynccontextmanager
-async def running_vendor() -> AsyncIterator[Vendor]:
+async def running_vendor(vendor: Vendor | None = None) -> AsyncIterator[Vendor]:
     """Yield a vendor that listens on loopback at `vendor.url`."""
-    vendor = Vendor()
+    vendor = vendor or Vendor()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", vendor.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
