@@ -1,9 +1,9 @@
 """Token counting with OpenAI's public vocabulary, offline."""
 
 import functools
-from typing import Final
+from typing import Any, Final
 
-import bpe_openai
+import bpe_openai._bindings
 
 ENCODING: Final = "o200k_base"
 
@@ -11,6 +11,11 @@ ENCODING: Final = "o200k_base"
 @functools.cache
 def _encoding() -> bpe_openai.Encoding:
     return bpe_openai.get_encoding(ENCODING)
+
+
+@functools.cache
+def _counter() -> Any:
+    return bpe_openai._bindings.tokenizer_for_encoding(ENCODING)  # noqa: SLF001  # the public way lists the tokens first
 
 
 def token_texts(text: str) -> list[str]:
@@ -33,4 +38,8 @@ def token_texts(text: str) -> list[str]:
 
 def count_tokens(text: str) -> int:
     """Return how many tokens of `o200k_base` the text has."""
-    return len(_encoding().encode_ordinary(text))
+    try:
+        count: int = _counter().count(text)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can write: it becomes U+FFFD
+        count = _counter().count(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return count
