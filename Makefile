@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
-.PHONY: run test test-cov lint format type check generate bench lock clean
+.PHONY: run test test-cov lint format type generated check generate bench lock clean
 
 run: $(VENV)/.run  ## start the gateway with Envoy in front
 	@exec $(BIN)/python -m gateway run
@@ -35,9 +35,11 @@ type: $(VENV)/.dev  ## mypy, strict
 generate: $(VENV)/.dev  ## stubs, descriptor and Envoy configuration from their sources
 	$(BIN)/python tools/generate.py
 
-check: lint type  ## everything CI checks, without the tests
+generated: $(VENV)/.dev  ## generated files are in step with their sources, the contract breaks no caller
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/check_breaking.py
+
+check: lint type generated  ## everything CI checks, without the tests
 
 bench: $(VENV)/.dev  ## measure CPU and latency on this machine
 	$(BIN)/python -m bench

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.config import ConfigError, Settings, environment, load, masked
+from gateway.scheduling import prefer_throughput
 
 ENVOY_UPSTREAM = "run/worker-0.sock"
 
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 2
     command = options.command
+    if command in {"run", "serve"}:
+        prefer_throughput()
     if command == "run":
         return _run(settings)
     if command == "serve":

@@ -14,10 +14,13 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from gateway.catalog.entries import ModelFacts
+
 DEFAULT_CONFIG_PATH: Final = Path("config/gateway.yaml")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86400 * 365)]
+ModelId = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*/.+$")]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*$")]
 
 
@@ -90,19 +93,32 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider: a vendor that differs only in address, key and flags is a row of configuration."""
 
-    kind: Literal["openai", "custom"]
+    kind: Literal["openai", "gemini", "custom"]
     base_url: str = ""
     api_key: Secret = Secret("")
-    headers: dict[str, str] = {}
+    headers: dict[str, Secret] = {}
+    """Sent with every request; some vendors want their key here."""
     models: tuple[str, ...] = ()
     """Models to answer for by bare name; `provider/model` reaches any other."""
+    catalog: str = ""
+    """The provider in the shipped catalog whose models these are, for example `openai`; empty: the same name."""
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     """The output cap sent when the caller sends none."""
     unknown_fields: Literal["refuse", "forward"] = "refuse"
+    unsupported_parameters: Literal["refuse", "drop"] = "refuse"
+    """What becomes of a request parameter that the provider does not have."""
     stream_usage: bool = True
     """Whether the vendor understands `stream_options.include_usage`."""
     chunk_delay_s: Annotated[float, Meta(ge=0)] = 0.0
     """Kind `custom` only: the pause before each chunk of a stream."""
+
+    def takes(self, field: str | None) -> bool:
+        """Tell whether the provider takes this top-level request field, which OpenAI does not document."""
+        return self.unknown_fields == "forward" or field in VENDOR_FIELDS.get(self.kind, ())
+
+
+VENDOR_FIELDS: Final[Mapping[str, frozenset[str]]] = {"gemini": frozenset({"google", "extra_body"})}
+"""Kind -> the top-level request fields that only this kind of provider has."""
 
 
 class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,6 +137,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     providers: dict[Name, ProviderSettings] = {}
     aliases: dict[str, Annotated[tuple[str, ...], Meta(min_length=1)]] = {}
     """A model name that stands for others, tried in order, e.g. `fast: [openai/gpt-4o-mini, custom/echo]`."""
+    models: dict[ModelId, ModelFacts] = {}
+    """What the operator knows of models, before what vendors and the shipped catalog say. Keys are `provider/model`;
+    `provider/*` is every model without an entry. E.g. `local/qwen: {prices: {input: 0, output: 0}}`."""
     telemetry: TelemetrySettings = TelemetrySettings()
 
     def enabled_providers(self) -> dict[str, ProviderSettings]:
@@ -135,8 +154,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 BUILT_IN_PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "custom": {"kind": "custom", "models": ["echo"]},
+    "custom": {"kind": "custom", "models": ["echo", "embed"]},
     "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
+    "gemini": {"kind": "gemini", "base_url": "https://generativelanguage.googleapis.com"},
 }
 
 
@@ -196,6 +216,8 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "OPENAI_BASE_URL": ("providers.openai.base_url", str),
     "OPENAI_MODEL": ("providers.openai.models", _csv),
     "OPENAI_MAX_TOKENS": ("providers.openai.max_output_tokens", _int),
+    "GEMINI_API_KEY": ("providers.gemini.api_key", str),
+    "GEMINI_BASE_URL": ("providers.gemini.base_url", str),
     "LOG_LEVEL": ("telemetry.log_level", _lower),
     "LOG_FORMAT": ("telemetry.log_format", _lower),
 }
@@ -297,7 +319,7 @@ def _convert(tree: dict[str, Any], source: str) -> Settings:
 def _decode(kind: type, value: Any) -> Any:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise TypeError(f"expected {kind.__name__}")
+    raise TypeError("expected a text")
 
 
 def masked(settings: Settings) -> dict[str, Any]:

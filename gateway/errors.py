@@ -93,7 +93,9 @@ class GatewayError(Exception):
 
     `message` reaches the caller as it is; `param` names the request field (OpenAI's spelling, e.g.
     `messages[0].content`); `retry_after` is in seconds; `details` are public variables of the message for
-    `ErrorInfo.metadata`. `type_` and `code` replace the row's OpenAI words where one row has several.
+    `ErrorInfo.metadata`. `vendor_text` tells that `message` repeats a vendor's words: they are for the caller and not
+    for logs, because they may quote the prompt. `type_` and `code` replace the row's OpenAI words where one row has
+    several.
     """
 
     grpc_code: StatusCode = StatusCode.INTERNAL
@@ -114,12 +116,14 @@ class GatewayError(Exception):
         type_: str | None = None,
         retry_after: float | None = None,
         details: Mapping[str, str] | None = None,
+        vendor_text: bool = False,
     ) -> None:
         self.message = _cut(message or self.default_message)
         super().__init__(self.message)
         self.param = param
         self.retry_after = retry_after
         self.details = dict(details or {})
+        self.vendor_text = vendor_text
         if code is not None:
             self.code = code
         if type_ is not None:
@@ -284,8 +288,9 @@ class ProviderRejected(ProviderFault):
         code: str | None = None,
         type_: str | None = None,
         details: Mapping[str, str] | None = None,
+        vendor_text: bool = False,
     ) -> None:
-        super().__init__(message, param=param, code=code, type_=type_, details=details)
+        super().__init__(message, param=param, code=code, type_=type_, details=details, vendor_text=vendor_text)
         self.http_status = http_status
         self.grpc_code = self.STATUSES[http_status]
 

@@ -1,35 +1,62 @@
 """Fixtures that the whole suite shares."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.stack import Stack, running_stack
 from tests.support.vendor import Vendor, running_vendor
 
+VENDOR_KEY = "sk-vendor-secret"
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the developer's own keys or settings."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "GATEWAY_CONFIG"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "OPENAI_ORG_ID",
+        "OPENAI_PROJECT_ID",
+        "GEMINI_API_KEY",
+        "GEMINI_BASE_URL",
+        "GATEWAY_CONFIG",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-async def vendor() -> AsyncIterator[Vendor]:
-    """An OpenAI-shaped vendor."""
+@pytest.fixture(scope="session")
+async def session_vendor() -> AsyncIterator[Vendor]:
+    """The vendor behind the session's gateway; tests take `vendor`."""
     async with running_vendor() as running:
         yield running
 
 
-@pytest.fixture
-async def stack(vendor: Vendor, tmp_path: Path) -> AsyncIterator[Stack]:
-    """A gateway whose provider `openai` is the scripted vendor, with quick retries off."""
+@pytest.fixture(scope="session")
+async def session_stack(session_vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """The session's gateway; tests take `stack`."""
     environment = {
-        "OPENAI_API_KEY": "sk-vendor-secret",
-        "OPENAI_BASE_URL": vendor.url + "/v1",
+        "OPENAI_API_KEY": VENDOR_KEY,
+        "OPENAI_BASE_URL": session_vendor.url + "/v1",
+        "OPENAI_MODEL": "gpt-test",
         "AI_GATEWAY_MAX_RETRIES": "0",
     }
-    async with running_stack(tmp_path, environment) as running:
+    async with running_stack(tmp_path_factory.mktemp("stack"), environment) as running:
         yield running
+
+
+@pytest.fixture
+async def vendor(session_vendor: Vendor) -> Vendor:
+    """An OpenAI-shaped vendor with nothing scripted and nothing received."""
+    session_vendor.script()
+    session_vendor.received.clear()
+    session_vendor.caller_gone = asyncio.Event()
+    session_vendor.arrived = asyncio.Event()
+    return session_vendor
+
+
+@pytest.fixture
+def stack(session_stack: Stack, vendor: Vendor) -> Stack:
+    """A gateway behind Envoy. Its provider `openai` is the scripted vendor; it does not retry."""
+    return session_stack

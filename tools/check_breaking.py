@@ -47,9 +47,7 @@ def previous() -> str:
 def main() -> int:
     """Runs the command and gives its exit status."""
     parser = argparse.ArgumentParser(description="Compare the contract with its previous version.")
-    parser.add_argument(
-        "--against", metavar="REF", help="the commit, branch or tag that holds the previous version"
-    )
+    parser.add_argument("--against", metavar="REF", help="the commit, branch or tag that holds the previous version")
     asked = parser.parse_args().against
     reference = asked or previous()
     files = git("archive", "--format=tar", reference, "buf.yaml", "proto")
@@ -58,9 +56,7 @@ def main() -> int:
         return 1 if asked else 0
     with tempfile.TemporaryDirectory() as directory, tarfile.open(fileobj=io.BytesIO(files)) as archive:
         archive.extractall(Path(directory), filter="data")
-        done = subprocess.run(
-            (BUF, "breaking", "--against", directory), cwd=ROOT, timeout=TIMEOUT_S, check=False
-        )
+        done = subprocess.run((BUF, "breaking", "--against", directory), cwd=ROOT, timeout=TIMEOUT_S, check=False)
     return 1 if done.returncode else 0
 
 

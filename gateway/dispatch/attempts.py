@@ -4,16 +4,35 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from gateway.config import TimeSettings
+from gateway.dispatch.ask import Ask
 from gateway.dispatch.catalog import Target
-from gateway.errors import AllProvidersFailed, GatewayError
+from gateway.errors import AllProvidersFailed, DeadlineExceeded, GatewayError
 from gateway.telemetry.record import CallRecord
 
 T = TypeVar("T")
 
 _BASE_DELAY_S: Final = 0.25
 _MAX_DELAY_S: Final = 8.0
+
+
+async def whole_answer(
+    ask: Ask[Any], targets: Sequence[Target], attempt: Callable[[Target], Awaitable[T]], limits: TimeSettings
+) -> T:
+    """Return the first answer that an attempt gives, as `first_success` does, all of it before the ask's deadline.
+
+    Raises DeadlineExceeded when that passes first.
+    """
+    deadline = ask.started + (ask.timeout or limits.request_s)
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await first_success(
+                targets, attempt, max_retries=limits.max_retries, deadline=deadline, record=ask.record
+            )
+    except TimeoutError:
+        raise DeadlineExceeded from None
 
 
 async def first_success(
@@ -31,7 +50,8 @@ async def first_success(
     past `deadline` (`time.monotonic()`): the error is raised at once. Raises the last error; with several targets that
     all failed, AllProvidersFailed.
     """
-    failures: list[str] = []
+    failures: list[GatewayError] = []
+    texts: list[str] = []
     for target in targets:
         record.provider, record.model = target.provider.name, target.model
         try:
@@ -39,9 +59,13 @@ async def first_success(
         except GatewayError as error:
             if not error.retryable or len(targets) == 1:
                 raise
-            failures.append(f"{target.provider.name}: {error.message}")
-            last = error
-    raise AllProvidersFailed(f"Every provider failed. {' '.join(failures)}", retry_after=last.retry_after) from last
+            failures.append(error)
+            texts.append(f"{target.provider.name}: {error.message}")
+    raise AllProvidersFailed(
+        f"Every provider failed. {' '.join(texts)}",
+        retry_after=failures[-1].retry_after,
+        vendor_text=any(error.vendor_text for error in failures),
+    ) from failures[-1]
 
 
 async def _retried(

@@ -26,7 +26,7 @@ class AccessLogInterceptor:
             self._line(rpc, "CANCELLED", 499)
             raise
         except GatewayError as exc:
-            self._line(rpc, exc.reason.value, exc.http_status, message=exc.message)
+            self._line(rpc, exc.reason.value, exc.http_status, **({} if exc.vendor_text else {"message": exc.message}))
             raise
         except BaseException:
             self._line(rpc, "INTERNAL", 500)

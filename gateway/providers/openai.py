@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,11 +17,20 @@ from yarl import URL
 
 from gateway.config import ProviderSettings
 from gateway.errors import GatewayError, ProviderError
-from gateway.providers.base import Block, ChatCall, ProviderCompletion
-from gateway.providers.upstream import post, stream_error
+from gateway.providers.base import (
+    Block,
+    ChatCall,
+    EmbeddingCall,
+    ListedModel,
+    ProviderCompletion,
+    ProviderEmbeddings,
+)
+from gateway.providers.upstream import get, post, stream_error
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
+
+T = TypeVar("T")
 
 _ERROR_KEY: Final = re.compile(rb'"error"\s*:\s*[{"]')
 
@@ -30,10 +39,44 @@ class _Shape(msgspec.Struct):
     """What a `chat.completion` must have to be one."""
 
     choices: list[msgspec.Raw]
-    usage: Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _EmbeddingsShape(msgspec.Struct):
+    """What an embeddings list must have to be one."""
+
+    data: list[msgspec.Raw]
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Card(msgspec.Struct):
+    """One entry of `GET /models`. OpenAI has the first three fields; the others are what vendors add, each its own."""
+
+    id: str
+    created: float | None = None
+    owned_by: str | None = None
+    context_window: int | None = None
+    context_length: int | None = None
+    max_context_length: int | None = None
+    max_model_len: int | None = None
+
+    def listed(self) -> ListedModel:
+        return ListedModel(
+            id=self.id,
+            created=int(self.created or 0),
+            owned_by=self.owned_by or "",
+            context_window=self.context_window or self.context_length or self.max_context_length or self.max_model_len,
+        )
+
+
+class _Cards(msgspec.Struct):
+    data: list[_Card]
 
 
 _SHAPE: Final = msgspec.json.Decoder(_Shape)
+_USAGE: Final[msgspec.json.Decoder[Usage | None]] = msgspec.json.Decoder(Usage | None)
+_EMBEDDINGS: Final = msgspec.json.Decoder(_EmbeddingsShape)
+_CARDS: Final = msgspec.json.Decoder(_Cards)
 
 
 class OpenAIProvider:
@@ -46,11 +89,13 @@ class OpenAIProvider:
         self._client = AsyncOpenAI(
             api_key=settings.api_key.reveal() or "none",
             base_url=settings.base_url,
-            default_headers=settings.headers,
+            default_headers={name: value.reveal() for name, value in settings.headers.items()},
             organization=None,
             project=None,
         )
-        self._chat_url = URL(str(self._client.base_url.join("chat/completions")))
+        self._chat_url = self._url("chat/completions")
+        self._embeddings_url = self._url("embeddings")
+        self._models_url = self._url("models")
         self._headers = _identity(self._client, with_key=bool(settings.api_key))
 
     @property
@@ -85,8 +130,25 @@ class OpenAIProvider:
                     return
         raise ProviderError(f"Provider '{self._name}' broke off its stream.")
 
+    async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
+        body = replace_fields(call.body, {"model": call.model}) if call.request.model != call.model else call.body
+        async with post(self._session, self._name, self._embeddings_url, self._headers, body) as response:
+            answer = await response.read()
+        shape = self._read(answer, _EMBEDDINGS, "an embeddings list")
+        if len(shape.data) != len(call.request.inputs):
+            raise ProviderError(f"Provider '{self._name}' did not send one vector for each input.")
+        return ProviderEmbeddings(answer, _usage(shape.usage))
+
+    async def models(self) -> list[ListedModel]:
+        async with get(self._session, self._name, self._models_url, self._headers) as response:
+            answer = await response.read()
+        return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
+
     async def aclose(self) -> None:
         await self._client.close()
+
+    def _url(self, path: str) -> URL:
+        return URL(str(self._client.base_url.join(path)))
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
         changes: dict[str, Any] = {}
@@ -95,29 +157,50 @@ class OpenAIProvider:
         if streaming != bool(call.request.stream):
             changes["stream"] = streaming
         if streaming and self._settings.stream_usage and not call.request.wants_usage:
-            changes["stream_options"] = {"include_usage": True}
+            sent = call.request.stream_options
+            kept = (
+                {}
+                if sent is None or sent.include_obfuscation is None
+                else {"include_obfuscation": sent.include_obfuscation}
+            )
+            changes["stream_options"] = {"include_usage": True, **kept}
         if self._settings.max_output_tokens is not None and call.request.output_cap is None:
             changes["max_completion_tokens"] = self._settings.max_output_tokens
         return replace_fields(call.body, changes) if changes else call.body
 
     def _completion(self, answer: bytes) -> ProviderCompletion:
-        """Check that `answer` is a completion: some vendors send an error, or HTML, with status 200."""
+        shape = self._read(answer, _SHAPE, "a completion")
+        if not shape.choices:
+            raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
+        return ProviderCompletion(answer, _usage(shape.usage))
+
+    def _read(self, answer: bytes, decoder: msgspec.json.Decoder[T], expected: str) -> T:
+        """Return what `answer` holds: some vendors send an error, or HTML, with status 200."""
         try:
-            shape = _SHAPE.decode(answer)
+            return decoder.decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             if _ERROR_KEY.search(answer):
                 raise stream_error(self._name, answer) from exc
-            raise ProviderError(f"Provider '{self._name}' sent an answer that is not a completion.") from exc
-        if not shape.choices:
-            raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
-        return ProviderCompletion(answer, shape.usage)
+            raise ProviderError(f"Provider '{self._name}' sent an answer that is not {expected}.") from exc
+
+
+def _usage(sent: msgspec.Raw) -> Usage | None:
+    """Return the usage; a vendor that writes it in its own way still gave its answer."""
+    try:
+        return _USAGE.decode(sent)
+    except msgspec.DecodeError:
+        return None
 
 
 def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | None]:
     """Return the events before the first one that is an error, and its row; the whole block if there is none."""
     good: list[bytes] = []
     for payload in payloads(block):
-        if msgspec.json.decode(payload, type=_MaybeError).error:
+        try:
+            error = _MAYBE_ERROR.decode(payload).error
+        except (ValueError, RecursionError):  # not JSON: whoever reads it will say so
+            error = None
+        if error:
             return b"".join(good), stream_error(provider, payload)
         good.append(event(payload))
     return block, None
@@ -127,10 +210,16 @@ class _MaybeError(msgspec.Struct):
     error: Any = None
 
 
+_MAYBE_ERROR: Final = msgspec.json.Decoder(_MaybeError)
+
+
 async def _read_end(response: aiohttp.ClientResponse) -> None:
-    """Read the end of the HTTP answer, so that its connection can be used again; it mostly came with `[DONE]`."""
+    """Read the end of the HTTP answer, so that its connection can be used again; it mostly came with `[DONE]`.
+
+    A vendor that breaks the connection now has nevertheless said everything.
+    """
     if not response.content.at_eof():
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(_END_WAIT_S):
                 await response.content.readany()
 

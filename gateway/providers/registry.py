@@ -5,6 +5,7 @@ import aiohttp
 from gateway.config import ProviderSettings
 from gateway.providers.base import Provider
 from gateway.providers.custom import CustomProvider
+from gateway.providers.gemini import GeminiProvider
 from gateway.providers.openai import OpenAIProvider
 
 
@@ -13,5 +14,7 @@ def build_provider(name: str, settings: ProviderSettings, session: aiohttp.Clien
     match settings.kind:
         case "openai":
             return OpenAIProvider(name, settings, session)
+        case "gemini":
+            return GeminiProvider(name, settings, session)
         case "custom":
             return CustomProvider(name, chunk_delay=settings.chunk_delay_s)

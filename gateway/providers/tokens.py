@@ -1,6 +1,7 @@
 """Token counting with OpenAI's public vocabulary, offline."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any, Final
 
 import bpe_openai._bindings
@@ -43,3 +44,9 @@ def count_tokens(text: str) -> int:
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can write: it becomes U+FFFD
         count = _counter().count(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     return count
+
+
+def token_bytes(tokens: Sequence[int]) -> bytes:
+    """Return the text, as UTF-8 bytes, that tokens of `o200k_base` stand for. Raises KeyError for an unknown token."""
+    joined: bytes = _encoding().decode_bytes(list(tokens))
+    return joined

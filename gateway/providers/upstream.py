@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import email.utils
+import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -23,6 +24,12 @@ from gateway.errors import (
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """How much of a vendor's error body is read."""
+MAX_RETRY_AFTER_S: Final = 30 * 86400.0
+"""The longest wait that is passed on: a month, the longest window that vendors count in."""
+
+
+Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
+"""Returns the row for a provider's answer that is not 200: its name, the status, the headers, the start of the body."""
 
 
 def open_session(connect_timeout: float) -> aiohttp.ClientSession:
@@ -41,21 +48,45 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
     )
 
 
-@contextlib.asynccontextmanager
-async def post(
-    session: aiohttp.ClientSession, provider: str, url: URL, headers: Mapping[str, str], body: bytes
-) -> AsyncIterator[aiohttp.ClientResponse]:
+def post(
+    session: aiohttp.ClientSession,
+    provider: str,
+    url: URL,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    failure: Failure | None = None,
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
-    Raises the row of the error table for every other status and for a failing connection.
+    Raises the row of the error table for a failing connection and for every other status, for which a vendor with
+    error bodies of its own kind says `failure` instead of `status_error`.
     """
+    request = session.post(url, data=body, headers=headers, allow_redirects=False)
+    return _answer(request, provider, failure or status_error)
+
+
+def get(
+    session: aiohttp.ClientSession,
+    provider: str,
+    url: URL,
+    headers: Mapping[str, str],
+    *,
+    failure: Failure | None = None,
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    """Send one GET, otherwise as `post`."""
+    return _answer(session.get(url, headers=headers, allow_redirects=False), provider, failure or status_error)
+
+
+@contextlib.asynccontextmanager
+async def _answer(
+    request: Awaitable[aiohttp.ClientResponse], provider: str, failure: Failure
+) -> AsyncIterator[aiohttp.ClientResponse]:
     response: aiohttp.ClientResponse | None = None
     try:
-        response = await session.post(url, data=body, headers=headers, allow_redirects=False)
+        response = await request
         if response.status != 200:
-            raise status_error(
-                provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES)
-            )
+            raise failure(provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES))
         yield response
     except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
         raise ProviderTimeout(f"Connecting to provider '{provider}' took too long.") from exc
@@ -87,6 +118,7 @@ def status_error(provider: str, status: int, headers: Mapping[str, str], body: b
             type_=said.type,
             code=said.code,
             retry_after=retry_after(headers),
+            vendor_text=said.message is not None,
         )
     if status == 503:
         return ProviderOverloaded(f"Provider '{provider}' is overloaded.", retry_after=retry_after(headers))
@@ -94,13 +126,14 @@ def status_error(provider: str, status: int, headers: Mapping[str, str], body: b
         return ProviderTimeout(f"Provider '{provider}' answered {status}: it timed out.")
     if status in ProviderRejected.STATUSES:
         if said.code == "context_length_exceeded":
-            return ContextLengthExceeded(said.message, param=said.param)
+            return ContextLengthExceeded(said.message, param=said.param, vendor_text=True)
         return ProviderRejected(
             said.message or f"Provider '{provider}' rejected the request with status {status}.",
             http_status=status,
             param=said.param,
             code=said.code,
             type_=said.type,
+            vendor_text=said.message is not None,
         )
     return ProviderError(f"Provider '{provider}' failed with status {status}.", retry_after=retry_after(headers))
 
@@ -112,10 +145,10 @@ def stream_error(provider: str, payload: bytes) -> GatewayError:
     if status is not None and status != 200:
         return status_error(provider, status, {}, payload)
     if said.code == "context_length_exceeded":
-        return ContextLengthExceeded(said.message, param=said.param)
+        return ContextLengthExceeded(said.message, param=said.param, vendor_text=True)
     if said.type in {"requests", "tokens"} or said.code == "rate_limit_exceeded":
-        return ProviderRateLimited(said.message, type_=said.type, code=said.code)
-    return ProviderError(f"Provider '{provider}' reported: {said.message or 'an error'}")
+        return ProviderRateLimited(said.message, type_=said.type, code=said.code, vendor_text=True)
+    return ProviderError(f"Provider '{provider}' reported: {said.message or 'an error'}", vendor_text=True)
 
 
 class VendorError(msgspec.Struct, frozen=True):
@@ -163,12 +196,17 @@ def _text(value: Any) -> str | None:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the wait in seconds that `retry-after-ms` or `Retry-After` (seconds or an HTTP date) asks for."""
     with contextlib.suppress(KeyError, ValueError):
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        return _wait(float(headers["retry-after-ms"]) / 1000)
     text = headers.get("retry-after")
     if text is None:
         return None
     with contextlib.suppress(ValueError):
-        return max(0.0, float(text))
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        return _wait(float(text))
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        return _wait(email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     return None
+
+
+def _wait(seconds: float) -> float | None:
+    """Bound what a vendor asks for; `nan` and `inf` are numbers to `float` and no wait to anyone."""
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None

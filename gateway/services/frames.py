@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from google.api.httpbody_pb2 import HttpBody
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InternalError, ProviderError
 from gateway.providers.base import Block
 from gateway.services.request_options import StreamMode
 from gateway.wire.completion import Chunk
@@ -18,21 +18,20 @@ from gateway.wire.sse import event, payloads
 async def framed(blocks: AsyncGenerator[Block], mode: StreamMode) -> AsyncGenerator[HttpBody]:
     """Yield the stream as HTTP body pieces.
 
-    An error after the first piece becomes a last piece, in the mode's own form and without `[DONE]`, and is raised
+    Any error after the first piece becomes a last piece, in the mode's own form and without `[DONE]`, and is raised
     then, so that the RPC's status tells it too.
     """
+    content_type: str | None
     content_type, frame, frame_error = _MODES[mode]
-    started = False
     try:
         async with contextlib.aclosing(blocks):
             async for block in blocks:
-                data = frame(block)
-                if data:
+                if data := frame(block):
                     yield HttpBody(content_type=content_type, data=data)
-                    started = True
-    except GatewayError as error:
-        if started:
-            yield HttpBody(content_type=content_type, data=frame_error(error))
+                    content_type = None  # Envoy reads it from the first piece only
+    except Exception as exc:
+        if content_type is None:
+            yield HttpBody(data=frame_error(exc if isinstance(exc, GatewayError) else InternalError()))
         raise
 
 
@@ -53,7 +52,10 @@ def _ndjson_error(error: GatewayError) -> bytes:
 
 
 def _text(block: Block) -> bytes:
-    chunks = (_CHUNK.decode(payload) for payload in payloads(block))
+    try:
+        chunks = [_CHUNK.decode(payload) for payload in payloads(block)]
+    except (ValueError, RecursionError):
+        raise ProviderError("The provider's stream broke OpenAI's wire format.") from None
     return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices).encode()
 
 

@@ -67,6 +67,7 @@ class Vendor:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         text = (await request.read()).decode()
+        caller_gone = self.caller_gone  # this test's, also if the caller leaves in the next one
         self.received.append(Received(request.path_qs, dict(request.headers), text))
         self.arrived.set()
         if not self._script:
@@ -78,7 +79,7 @@ class Vendor:
             if answer.wait_for is not None:
                 await answer.wait_for.wait()
         except (asyncio.CancelledError, ConnectionResetError):
-            self.caller_gone.set()
+            caller_gone.set()
             raise
         return web.Response(
             body=answer.body, status=answer.status, headers=answer.headers, content_type=answer.content_type
@@ -102,9 +103,9 @@ class Vendor:
 
 
 @asynccontextmanager
-async def running_vendor() -> AsyncIterator[Vendor]:
+async def running_vendor(vendor: Vendor | None = None) -> AsyncIterator[Vendor]:
     """Yield a vendor that listens on loopback at `vendor.url`."""
-    vendor = Vendor()
+    vendor = vendor or Vendor()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", vendor.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
