@@ -48,8 +48,10 @@ CASES = [
         (
             RateLimited,
             "tokens",
-            "The limit of 100 tokens per minute for the whole gateway is reached: 40 tokens left, 50 tokens needed. "
-            "Try again in 6s.",
+            (
+                "The limit of 100 tokens per minute for the whole gateway is reached: 40 tokens left, "
+                "50 tokens needed. Try again in 6s."
+            ),
             6,
         ),
         id="tokens a minute",
@@ -82,8 +84,10 @@ CASES = [
         (
             QuotaExceeded,
             "insufficient_quota",
-            "The limit of $10.00 per month for key 'k' is reached: $1.25 left, $2.000000001 needed. "
-            "It resets in 731h59m45s.",
+            (
+                "The limit of $10.00 per month for key 'k' is reached: $1.25 left, $2.000000001 needed. "
+                "It resets in 731h59m45s."
+            ),
             None,
         ),
         id="spend a month",
