@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 
 from gateway.storage.database import open_database
-from tests.support.booked import CONFIG, INPUT_NANO, OUTPUT_NANO, connected, cost
+from tests.support.booked import CONFIG, INPUT_NANO, OUTPUT_NANO, Booked, connected, cost
 from tests.support.calls import rows
 from tests.support.counting_vendor import counting_vendor, orders
 from tests.support.stack import UNLIMITED
@@ -40,31 +40,8 @@ async def test_killed_under_streams_every_call_is_settled_or_marked_once(databas
             "LOG_LEVEL": "warning",
         }
         for number in range(rounds):
-            async with worker(tmp_path, environment) as (process, address), connected(address) as gateway:
-                left = dice.randint(0, 1000)
-                enough = asyncio.Event()
-
-                async def stream(call_id: str, tokens: int) -> None:
-                    nonlocal left
-                    call = gateway.call(orders(call_id, tokens), stream=True, metadata={"x-request-id": call_id})
-                    async for message in call:
-                        left -= 1
-                        if left <= 0:
-                            enough.set()
-                        if message.data.endswith(b"[DONE]\n\n"):
-                            finished.add(call_id)
-
-                calls = [
-                    asyncio.ensure_future(stream(f"{number}-{each}", dice.randint(1, 30))) for each in range(STREAMS)
-                ]
-                everything = asyncio.gather(*calls, return_exceptions=True)
-                await asyncio.wait(
-                    (everything, waiting := asyncio.ensure_future(enough.wait())), return_when="FIRST_COMPLETED"
-                )
-                waiting.cancel()
-                process.kill()
-                for result in await everything:
-                    assert result is None or isinstance(result, grpc.aio.AioRpcError), result
+            sizes = {f"{number}-{each}": dice.randint(1, 30) for each in range(STREAMS)}
+            finished |= await _killed_under_streams(tmp_path, environment, sizes, dice.randint(0, 1000))
         async with worker(tmp_path, environment):
             pass  # its start finishes the work of the last one
     async with open_database(database_text) as database:
@@ -86,3 +63,33 @@ async def test_killed_under_streams_every_call_is_settled_or_marked_once(databas
         else:
             assert row.cost_nano == row.prompt_tokens * INPUT_NANO + row.completion_tokens * OUTPUT_NANO
     assert any(row.state == "expired" for row in found)
+
+
+async def _killed_under_streams(
+    folder: Path, environment: dict[str, str], sizes: dict[str, int], messages: int
+) -> set[str]:
+    """Kill a gateway after so many messages of its streams, and return the calls whose callers saw the end."""
+    finished: set[str] = set()
+    seen = 0
+    enough = asyncio.Event()
+
+    async def stream(gateway: Booked, call_id: str, tokens: int) -> None:
+        nonlocal seen
+        async for message in gateway.call(orders(call_id, tokens), stream=True, metadata={"x-request-id": call_id}):
+            seen += 1
+            if seen >= messages:
+                enough.set()
+            if message.data.endswith(b"[DONE]\n\n"):
+                finished.add(call_id)
+
+    async with worker(folder, environment) as (process, address), connected(address) as gateway:
+        streams = asyncio.gather(
+            *(stream(gateway, call_id, tokens) for call_id, tokens in sizes.items()), return_exceptions=True
+        )
+        waiting = asyncio.ensure_future(enough.wait())
+        await asyncio.wait((streams, waiting), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        process.kill()
+        for result in await streams:
+            assert result is None or isinstance(result, grpc.aio.AioRpcError), result
+    return finished

@@ -30,7 +30,7 @@ async def _ledger(database_text: str) -> dict[str, Any]:
 
 def _bound(messages: list[dict[str, Any]], **fields: Any) -> int:
     body = json.dumps({"model": MODEL, "messages": messages, **fields}).encode()
-    return prompt_bound(parse_chat_request(body)[0], body)
+    return prompt_bound(parse_chat_request(body)[0])
 
 
 async def test_racing_calls_never_pass_a_budget(database_text: str, tmp_path: Path) -> None:

@@ -73,9 +73,11 @@ class Booked:
 @asynccontextmanager
 async def booked(settings: Settings) -> AsyncIterator[Booked]:
     """Yield the gateway in this process."""
-    async with running(settings, addresses=["127.0.0.1:0"]) as app:
-        async with connected(f"127.0.0.1:{app.grpc_port}") as gateway:
-            yield gateway
+    async with (
+        running(settings, addresses=["127.0.0.1:0"]) as app,
+        connected(f"127.0.0.1:{app.grpc_port}") as gateway,
+    ):
+        yield gateway
 
 
 @asynccontextmanager

@@ -1,13 +1,15 @@
 """Gemini behind the seam."""
 
+import functools
 import re
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from gateway.config import ProviderSettings
+from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, ModelNotFound, ProviderError
 from gateway.providers.base import (
     Block,
@@ -56,14 +58,14 @@ class GeminiProvider:
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = generate_body(call, self._settings, self._parameters, self._base_url)
         url = self._url(call.model, "generateContent")
-        async with post(self._session, self._name, url, self._headers, body, failure=self._failure) as response:
+        async with self._post(url, body, call.api_key) as response:
             answer = await response.read()
         return completion(self._name, call, answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = generate_body(call, self._settings, self._parameters, self._base_url)
         url = self._url(call.model, "streamGenerateContent?alt=sse")
-        async with post(self._session, self._name, url, self._headers, body, failure=self._failure) as response:
+        async with self._post(url, body, call.api_key) as response:
             if response.content_type != "text/event-stream":
                 completion(self._name, call, await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -82,7 +84,7 @@ class GeminiProvider:
         url = self._url(call.model, "batchEmbedContents")
         answers = []
         for body in batches:
-            async with post(self._session, self._name, url, self._headers, body, failure=self._failure) as response:
+            async with self._post(url, body, call.api_key) as response:
                 answers.append(await response.read())
         return embeddings(self._name, call, answers)
 
@@ -106,9 +108,23 @@ class GeminiProvider:
         path = model if "/" in model else f"models/{model}"
         return URL(f"{self._base_url}/{path}:{method}", encoded=True)
 
+    def _post(
+        self, url: URL, body: bytes, own_key: Secret | None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if own_key is None:
+            return post(self._session, self._name, url, self._headers, body, failure=self._failure)
+        headers = {**self._headers, "x-goog-api-key": own_key.reveal()}
+        failed = functools.partial(_masked_failure, own_key)
+        return post(self._session, self._name, url, headers, body, failure=failed)
+
     def _failure(self, provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        key = self._settings.api_key.reveal().encode()
-        return failure(provider, status, headers, body.replace(key, b"***") if key else body)
+        return _masked_failure(self._settings.api_key, provider, status, headers, body)
+
+
+def _masked_failure(key: Secret, provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+    """Return the row for a failure; Google repeats a key that it refuses."""
+    sent = key.reveal().encode()
+    return failure(provider, status, headers, body.replace(sent, b"***") if sent else body)
 
 
 def _written(writer: ChunkWriter, events: bytes) -> tuple[Block, GatewayError | None]:
