@@ -25,7 +25,7 @@ _log = structlog.get_logger("gateway.ledger")
 
 Record = Reservation | Settlement
 
-_GATHER_S: Final = 0.05
+_GATHER_S: Final = 0.25
 """How long the writer gathers records for one transaction."""
 _BATCH: Final = 2000
 _BACKLOG: Final = 100_000
@@ -168,9 +168,9 @@ class Ledger:
         while True:
             try:
                 await self._store(records)
-            except OUTAGE as exc:
+            except Exception as exc:  # noqa: BLE001  # whatever it is, neither the records nor this task may be lost
                 if attempt == 0:
-                    _log.warning("database away, records wait", error=type(exc).__name__)
+                    _log.warning("records wait", error=type(exc).__name__, exc_info=not isinstance(exc, OUTAGE))
                 self.available = False
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1

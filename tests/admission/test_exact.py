@@ -1,7 +1,6 @@
 """Money and limits are exact, however calls race and wherever they break off."""
 
 import asyncio
-import json
 import random
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,13 +10,19 @@ import grpc
 import grpc.aio
 import pytest
 
-from gateway.admission.bound import prompt_bound
 from gateway.admission.quota import dollars
 from gateway.config import LimitSpec
 from gateway.state import open_stored
 from gateway.storage.database import open_database
-from gateway.wire.chat import parse_chat_request
-from tests.support.booked import INPUT_NANO, MODEL, OUTPUT_NANO, booked, booked_settings, cost
+from tests.support.booked import (
+    INPUT_NANO,
+    OUTPUT_NANO,
+    booked,
+    booked_settings,
+    cost,
+    exact_orders,
+    prompt_tokens_of,
+)
 from tests.support.calls import rows
 from tests.support.counting_vendor import WORD, counting_vendor, orders
 
@@ -28,17 +33,10 @@ async def _ledger(database_text: str) -> dict[str, Any]:
         return {row.request_id: row for row in (await rows(database)).values()}
 
 
-def _bound(messages: list[dict[str, Any]], **fields: Any) -> int:
-    body = json.dumps({"model": MODEL, "messages": messages, **fields}).encode()
-    return prompt_bound(parse_chat_request(body)[0])
-
-
 async def test_racing_calls_never_pass_a_budget(database_text: str, tmp_path: Path) -> None:
     """Of 200 calls at once against a budget for 50, exactly 50 get through and spend it to the last nano-dollar."""
-    asks = [orders(f"call-{number:03}", tokens=5, prompt_tokens=0) for number in range(200)]
-    prompt = _bound(asks[0], max_tokens=5)
-    asks = [orders(f"call-{number:03}", tokens=5, prompt_tokens=prompt) for number in range(200)]
-    budget = 50 * cost(_bound(asks[0], max_tokens=5), 5)
+    asks = [exact_orders(f"call-{number:03}", tokens=5) for number in range(200)]
+    budget = 50 * cost(prompt_tokens_of(asks[0]), 5)
     async with counting_vendor() as vendor:
         environment = {"DATABASE_URL": database_text, "AI_QUOTA_MONTHLY_SPEND_LIMIT": dollars(budget)}
         async with booked(booked_settings(tmp_path, vendor.url, environment)) as gateway:
@@ -53,7 +51,7 @@ async def test_racing_calls_never_pass_a_budget(database_text: str, tmp_path: Pa
 
     assert (len(answered), len(refused)) == (50, 150)
     assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert sum(row.cost_nano for row in found.values()) == 50 * cost(prompt, 5) <= budget
+    assert sum(row.cost_nano for row in found.values()) == budget
     assert {row.state for row in found.values()} == {"settled"}
     assert len(vendor.books) == 50
 
@@ -84,7 +82,7 @@ async def test_calls_of_any_size_never_pass_a_budget(database_text: str, tmp_pat
 async def test_little_budget_shrinks_the_answer(database_text: str, tmp_path: Path) -> None:
     """What is left is spent on a shorter answer, under the field name that the caller used; then calls are refused."""
     ask = orders("long", tokens=1000)
-    budget = cost(_bound(ask, max_tokens=1000), 40)
+    budget = cost(prompt_tokens_of(ask), 40)
     async with counting_vendor() as vendor:
         environment = {"DATABASE_URL": database_text, "AI_QUOTA_MONTHLY_SPEND_LIMIT": dollars(budget)}
         async with booked(booked_settings(tmp_path, vendor.url, environment)) as gateway:
@@ -136,7 +134,7 @@ async def test_streams_cancelled_anywhere_are_settled_with_what_came(database_te
 async def test_a_restart_remembers_what_was_spent(database_text: str, tmp_path: Path) -> None:
     """Counters in process start from the ledger."""
     ask = orders("first", tokens=5)
-    budget = cost(_bound(ask, max_tokens=5), 5) + 10
+    budget = cost(prompt_tokens_of(ask), 5) + 10
     async with counting_vendor() as vendor:
         environment = {"DATABASE_URL": database_text, "AI_QUOTA_MONTHLY_SPEND_LIMIT": dollars(budget)}
         settings = booked_settings(tmp_path, vendor.url, environment)
@@ -153,7 +151,7 @@ async def test_a_failed_call_gives_its_reservation_back(tmp_path: Path) -> None:
     """A provider that fails before any token costs nothing, and the budget is whole again."""
     database_text = f"sqlite:///{tmp_path}/gateway.db"
     ask = orders("twice", tokens=5)
-    budget = cost(_bound(ask, max_tokens=5), 5)
+    budget = cost(prompt_tokens_of(ask), 5)
     async with counting_vendor() as vendor:
         environment = {"DATABASE_URL": database_text, "AI_QUOTA_MONTHLY_SPEND_LIMIT": dollars(budget)}
         async with booked(booked_settings(tmp_path, vendor.url, environment)) as gateway:
@@ -169,7 +167,7 @@ async def test_a_failed_call_gives_its_reservation_back(tmp_path: Path) -> None:
 async def test_a_stored_key_has_its_own_budget(database_text: str, tmp_path: Path) -> None:
     """A key made while the gateway runs is known at once, has its limits, and ends when it is disabled."""
     ask = orders("mine", tokens=5)
-    budget = cost(_bound(ask, max_tokens=5), 5)
+    budget = cost(prompt_tokens_of(ask), 5)
     async with AsyncExitStack() as stack:
         vendor = await stack.enter_async_context(counting_vendor())
         settings = booked_settings(tmp_path, vendor.url, {"DATABASE_URL": database_text})

@@ -10,10 +10,13 @@ from typing import Any
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
+from gateway.admission.bound import prompt_bound
 from gateway.app import running
 from gateway.config import Settings, load
+from gateway.wire.chat import parse_chat_request
 from llmgateway.v1.openai_service_pb2 import OpenAIServiceChatCompletionsRequest
 from llmgateway.v1.openai_service_pb2_grpc import OpenAIServiceStub
+from tests.support.counting_vendor import orders
 from tests.support.stack import KEY, UNLIMITED
 
 MODEL = "openai/counted"
@@ -31,6 +34,20 @@ models:
 def cost(prompt_tokens: int, tokens: int) -> int:
     """Return what a call of the model `counted` costs."""
     return prompt_tokens * INPUT_NANO + tokens * OUTPUT_NANO
+
+
+def prompt_tokens_of(messages: list[dict[str, Any]]) -> int:
+    """Return the prompt tokens that admission reserves for these messages."""
+    body = json.dumps({"model": MODEL, "messages": messages}).encode()
+    return prompt_bound(parse_chat_request(body)[0])
+
+
+def exact_orders(call_id: str, tokens: int) -> list[dict[str, Any]]:
+    """Return orders that let the vendor count just the prompt tokens which admission reserves."""
+    counted = 100
+    while (bound := prompt_tokens_of(orders(call_id, tokens, counted))) != counted:
+        counted = bound
+    return orders(call_id, tokens, counted)
 
 
 def booked_settings(folder: Path, vendor_url: str, environment: Mapping[str, str], yaml: str = "") -> Settings:
