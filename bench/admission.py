@@ -43,9 +43,7 @@ _USAGE: Final = Usage(prompt_tokens=50, completion_tokens=20, total_tokens=70)
 async def _call(state: State, key: str, target: Any) -> None:
     caller = await state.keys.identify(key)
     record = CallRecord()
-    ask = ChatAsk.parse(
-        _BODY, request_id="bench", started=time.monotonic(), timeout=None, record=record, caller=caller
-    )
+    ask = ChatAsk.parse(_BODY, request_id="bench", started=time.monotonic(), timeout=None, record=record, caller=caller)
     permit, targets = state.admission.admit(ask.facts(60.0), [target])
     async with permit:
         await permit.use(targets[0])
