@@ -93,7 +93,7 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider: a vendor that differs only in address, key and flags is a row of configuration."""
 
-    kind: Literal["openai", "gemini", "custom"]
+    kind: Literal["openai", "cerebras", "gemini", "ollama", "custom"]
     base_url: str = ""
     api_key: Secret = Secret("")
     headers: dict[str, Secret] = {}
@@ -157,6 +157,8 @@ BUILT_IN_PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "custom": {"kind": "custom", "models": ["echo", "embed"]},
     "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
     "gemini": {"kind": "gemini", "base_url": "https://generativelanguage.googleapis.com"},
+    "cerebras": {"kind": "cerebras", "base_url": "https://api.cerebras.ai"},
+    "ollama": {"kind": "ollama", "base_url": ""},
 }
 
 
@@ -218,6 +220,10 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "OPENAI_MAX_TOKENS": ("providers.openai.max_output_tokens", _int),
     "GEMINI_API_KEY": ("providers.gemini.api_key", str),
     "GEMINI_BASE_URL": ("providers.gemini.base_url", str),
+    "CEREBRAS_API_KEY": ("providers.cerebras.api_key", str),
+    "CEREBRAS_BASE_URL": ("providers.cerebras.base_url", str),
+    "OLLAMA_HOST": ("providers.ollama.base_url", str),
+    "OLLAMA_API_KEY": ("providers.ollama.api_key", str),
     "LOG_LEVEL": ("telemetry.log_level", _lower),
     "LOG_FORMAT": ("telemetry.log_format", _lower),
 }

@@ -1,14 +1,13 @@
 """OpenAI, and every vendor that speaks its wire format.
 
 The SDK's client is built once and owns identity: base URL, credentials and default headers. Chat moves as bytes on
-the shared transport, because the SDK's own call costs several times the CPU.
+the shared transport, because the SDK's own call costs several times the CPU. A vendor that differs a little brings its
+own SDK's client and a dialect.
 """
 
-import asyncio
-import contextlib
 import re
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -25,7 +24,8 @@ from gateway.providers.base import (
     ProviderCompletion,
     ProviderEmbeddings,
 )
-from gateway.providers.upstream import get, post, stream_error
+from gateway.providers.dialect import Dialect
+from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -79,14 +79,37 @@ _EMBEDDINGS: Final = msgspec.json.Decoder(_EmbeddingsShape)
 _CARDS: Final = msgspec.json.Decoder(_Cards)
 
 
-class OpenAIProvider:
-    """One OpenAI-shaped vendor."""
+class SdkClient(Protocol):
+    """What SDKs that are generated as OpenAI's is tell about identity."""
 
-    def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
+    @property
+    def base_url(self) -> Any: ...  # each SDK has its own HTTP library's URL
+
+    @property
+    def default_headers(self) -> Mapping[str, Any]: ...
+
+    @property
+    def auth_headers(self) -> Mapping[str, str]: ...
+
+    async def close(self) -> None: ...
+
+
+class OpenAIProvider:
+    """One OpenAI-shaped vendor; without a client and a dialect of its own, it is OpenAI itself."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings,
+        session: aiohttp.ClientSession,
+        client: SdkClient | None = None,
+        dialect: Dialect | None = None,
+    ) -> None:
         self._name = name
         self._settings = settings
         self._session = session
-        self._client = AsyncOpenAI(
+        self._dialect = dialect
+        self._client: SdkClient = client or AsyncOpenAI(
             api_key=settings.api_key.reveal() or "none",
             base_url=settings.base_url,
             default_headers={name: value.reveal() for name, value in settings.headers.items()},
@@ -115,18 +138,18 @@ class OpenAIProvider:
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
             splitter = EventSplitter()
+            patch = self._dialect.stream() if self._dialect else None
+            error: GatewayError | None = None
             async for data in response.content.iter_any():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
                     block, error = _split_at_error(self._name, block)
-                    if error is not None:
-                        if block:
-                            yield block
-                        raise error
                 if block:
-                    yield block
+                    yield patch(block) if patch else block
+                if error is not None:
+                    raise error
                 if block.endswith(DONE):
-                    await _read_end(response)
+                    await read_end(response)
                     return
         raise ProviderError(f"Provider '{self._name}' broke off its stream.")
 
@@ -151,12 +174,13 @@ class OpenAIProvider:
         return URL(str(self._client.base_url.join(path)))
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
-        changes: dict[str, Any] = {}
+        changes, drop = self._dialect.request(call.request, call.body) if self._dialect else ({}, ())
         if call.request.model != call.model:
             changes["model"] = call.model
         if streaming != bool(call.request.stream):
             changes["stream"] = streaming
-        if streaming and self._settings.stream_usage and not call.request.wants_usage:
+        asked = call.request.wants_usage or "stream_options" in changes
+        if streaming and self._settings.stream_usage and not asked:
             sent = call.request.stream_options
             kept = (
                 {}
@@ -166,9 +190,11 @@ class OpenAIProvider:
             changes["stream_options"] = {"include_usage": True, **kept}
         if self._settings.max_output_tokens is not None and call.request.output_cap is None:
             changes["max_completion_tokens"] = self._settings.max_output_tokens
-        return replace_fields(call.body, changes) if changes else call.body
+        return replace_fields(call.body, changes, drop) if changes or drop else call.body
 
     def _completion(self, answer: bytes) -> ProviderCompletion:
+        if self._dialect:
+            answer = self._dialect.answer(answer)
         shape = self._read(answer, _SHAPE, "a completion")
         if not shape.choices:
             raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
@@ -213,21 +239,7 @@ class _MaybeError(msgspec.Struct):
 _MAYBE_ERROR: Final = msgspec.json.Decoder(_MaybeError)
 
 
-async def _read_end(response: aiohttp.ClientResponse) -> None:
-    """Read the end of the HTTP answer, so that its connection can be used again; it mostly came with `[DONE]`.
-
-    A vendor that breaks the connection now has nevertheless said everything.
-    """
-    if not response.content.at_eof():
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_END_WAIT_S):
-                await response.content.readany()
-
-
-_END_WAIT_S: Final = 0.1
-
-
-def _identity(client: AsyncOpenAI, *, with_key: bool) -> Mapping[str, str]:
+def _identity(client: SdkClient, *, with_key: bool) -> Mapping[str, str]:
     """Return the headers that say who calls: the SDK's credentials and defaults, without its telemetry."""
     headers = {
         name: value
@@ -236,6 +248,4 @@ def _identity(client: AsyncOpenAI, *, with_key: bool) -> Mapping[str, str]:
     }
     if with_key:
         headers.update(client.auth_headers)
-    headers["Content-Type"] = "application/json"
-    headers["Accept-Encoding"] = "identity"
-    return headers
+    return headers | JSON_HEADERS

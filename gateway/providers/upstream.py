@@ -31,6 +31,11 @@ MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
 """Returns the row for a provider's answer that is not 200: its name, the status, the headers, the start of the body."""
 
+JSON_HEADERS: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+"""What every request to a vendor says of itself; answers are small, or come in pieces that compression would delay."""
+
+_END_WAIT_S: Final = 0.1
+
 
 def open_session(connect_timeout: float) -> aiohttp.ClientSession:
     """Return the HTTP client that all providers of one worker share.
@@ -101,6 +106,17 @@ async def _answer(
                 response.release()
             else:
                 response.close()
+
+
+async def read_end(response: aiohttp.ClientResponse) -> None:
+    """Read the end of a streamed answer after its last event, so that its connection can be used again.
+
+    A vendor that breaks the connection now has nevertheless said everything.
+    """
+    if not response.content.at_eof():
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(_END_WAIT_S):
+                await response.content.readany()
 
 
 def status_error(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:

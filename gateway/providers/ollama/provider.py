@@ -1,0 +1,149 @@
+"""Ollama's native API as a provider."""
+
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Iterator
+from typing import Final
+
+import aiohttp
+import httpx
+import msgspec
+import ollama
+from msgspec import UNSET
+
+from gateway.config import ProviderSettings
+from gateway.errors import InvalidRequest, ProviderError, ProviderRejected
+from gateway.providers.base import (
+    Block,
+    ChatCall,
+    EmbeddingCall,
+    ListedModel,
+    ProviderCompletion,
+    ProviderEmbeddings,
+)
+from gateway.providers.ollama import wire
+from gateway.providers.ollama.client import OllamaClient
+from gateway.providers.ollama.reply import ReplyStream, completion
+from gateway.providers.ollama.request import KNOWN, chat_body
+from gateway.providers.parameters import Parameters
+from gateway.providers.upstream import post, read_end, status_error, stream_error
+from gateway.wire.completion import Usage
+from gateway.wire.embeddings import embeddings_body
+
+_EMBED: Final = msgspec.json.Decoder(wire.EmbedAnswer)
+
+
+class OllamaProvider:
+    """One Ollama server."""
+
+    def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
+        self._name = name
+        self._settings = settings
+        self._session = session
+        self._parameters = Parameters(name, settings.unsupported_parameters, KNOWN)
+        headers = {name: value.reveal() for name, value in settings.headers.items()}
+        self._client = OllamaClient(settings.base_url, settings.api_key.reveal(), headers)
+        self._chat_url = self._client.url("/api/chat")
+        self._embed_url = self._client.url("/api/embed")
+        self._headers = self._client.identity()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def complete(self, call: ChatCall) -> ProviderCompletion:
+        body = self._body(call, streaming=False)
+        with _model_not_found():
+            async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+                answer = await response.read()
+        return completion(self._name, answer, call.model)
+
+    async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
+        body = self._body(call, streaming=True)
+        reply = ReplyStream(self._name, call.model)
+        with _model_not_found():
+            async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+                async for data in response.content.iter_any():
+                    if block := reply.feed(data):
+                        yield block
+                    if reply.failure is not None:
+                        raise reply.failure
+                    if reply.done:
+                        await read_end(response)
+                        return
+        if block := reply.end():
+            yield block
+        if not reply.done:
+            raise reply.failure or ProviderError(f"Provider '{self._name}' broke off its stream.")
+
+    async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
+        request = call.request
+        texts = [text for text in request.inputs if isinstance(text, str)]
+        if len(texts) != len(request.inputs):
+            raise InvalidRequest(
+                f"Invalid type for 'input': provider '{self._name}' takes texts only, no tokens.",
+                param="input",
+                code="invalid_type",
+            )
+        if request.user is not UNSET:
+            self._parameters.unsupported("user")
+        # Without `truncate` Ollama cuts long inputs silently; OpenAI refuses them.
+        body = msgspec.json.encode(
+            wire.EmbedRequest(model=call.model, input=texts, truncate=False, dimensions=request.dimensions)
+        )
+        with _model_not_found():
+            async with post(self._session, self._name, self._embed_url, self._headers, body) as response:
+                text = await response.read()
+        answer = self._embeddings(text)
+        if len(answer.embeddings) != len(texts):
+            raise ProviderError(f"Provider '{self._name}' did not send one vector for each input.")
+        count = answer.prompt_eval_count
+        usage = None if count is None else Usage(prompt_tokens=count, total_tokens=count)
+        vectors = embeddings_body(answer.embeddings, request=request, model=call.model, usage=usage or Usage())
+        return ProviderEmbeddings(vectors, usage)
+
+    async def models(self) -> list[ListedModel]:
+        try:
+            listed = await self._client.list()
+        except ollama.ResponseError as exc:
+            raise status_error(self._name, exc.status_code, {}, json.dumps({"error": exc.error}).encode()) from exc
+        except (httpx.HTTPError, OSError) as exc:
+            raise ProviderError(f"The connection to provider '{self._name}' failed.") from exc
+        except (ValueError, TypeError) as exc:
+            raise ProviderError(f"Provider '{self._name}' sent an answer that is not a list of models.") from exc
+        return [
+            ListedModel(id=model.model, created=int(model.modified_at.timestamp()) if model.modified_at else 0)
+            for model in listed.models
+            if model.model
+        ]
+
+    async def aclose(self) -> None:
+        await self._client.close()  # type: ignore[no-untyped-call]  # the SDK has no annotation there
+
+    def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
+        return chat_body(
+            call,
+            self._parameters,
+            streaming=streaming,
+            output_cap=self._settings.max_output_tokens,
+            forward=self._settings.unknown_fields == "forward",
+        )
+
+    def _embeddings(self, text: bytes) -> wire.EmbedAnswer:
+        try:
+            return _EMBED.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            if text.lstrip().startswith(b'{"error"'):
+                raise stream_error(self._name, text) from exc
+            raise ProviderError(f"Provider '{self._name}' sent an answer that is not a list of embeddings.") from exc
+
+
+@contextlib.contextmanager
+def _model_not_found() -> Iterator[None]:
+    """Give Ollama's 404, a bare text, the code and the field that OpenAI's has."""
+    try:
+        yield
+    except ProviderRejected as error:
+        if error.http_status == 404:
+            error.code, error.param = "model_not_found", "model"
+        raise
