@@ -59,7 +59,7 @@ KNOWN: Final = frozenset(
 _EFFORT: Final = {"minimal": "low", "xhigh": "high", "max": "high"}
 """Efforts that Cerebras does not have, and the nearest that it has."""
 
-_MESSAGES: Final = msgspec.json.Decoder(dict[str, Raw])
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _RAW_LIST: Final = msgspec.json.Decoder(list[Raw])
 _NULL: Final = Raw(b"null")
 
@@ -82,7 +82,9 @@ class CerebrasDialect:
         if messages := self._messages(request, body):
             changes["messages"] = messages
         if any(not isinstance(tool, FunctionTool) for tool in request.tools or ()):
-            changes["tools"] = self._function_tools(request)
+            changes["tools"] = self._function_tools(request, body)
+            if not changes["tools"]:
+                drop = (*drop, "tools", "tool_choice", "parallel_tool_calls")
         if isinstance(request.tool_choice, NamedCustom | AllowedToolChoice):
             self._parameters.unsupported("tool_choice")
             drop = (*drop, "tool_choice")
@@ -125,9 +127,9 @@ class CerebrasDialect:
                 rewritten[index] = self._assistant(message, path)
         if not rewritten:
             return []
-        raw = _RAW_LIST.decode(_MESSAGES.decode(body)["messages"])
+        raw = _RAW_LIST.decode(_FIELDS.decode(body)["messages"])
         for index, message_fields in rewritten.items():
-            sent = _MESSAGES.decode(raw[index])
+            sent = _FIELDS.decode(raw[index])
             if "reasoning" in sent and "reasoning" not in message_fields and sent["reasoning"] != _NULL:
                 message_fields["reasoning"] = sent["reasoning"]
         return [rewritten.get(index, text) for index, text in enumerate(raw)]
@@ -152,11 +154,14 @@ class CerebrasDialect:
             fields["tool_calls"] = calls
         return fields
 
-    def _function_tools(self, request: ChatRequest) -> list[Any]:
-        for index, tool in enumerate(request.tools or ()):
-            if not isinstance(tool, FunctionTool):
+    def _function_tools(self, request: ChatRequest, body: bytes) -> list[Raw]:
+        kept = []
+        for index, text in enumerate(_RAW_LIST.decode(_FIELDS.decode(body)["tools"])):
+            if request.tools and isinstance(request.tools[index], FunctionTool):
+                kept.append(text)
+            else:
                 self._parameters.unsupported(f"tools[{index}]")
-        return [tool for tool in request.tools or () if isinstance(tool, FunctionTool)]
+        return kept
 
     def _unsupported(self, path: str) -> InvalidRequest:
         return InvalidRequest(

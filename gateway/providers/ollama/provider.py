@@ -131,11 +131,12 @@ class OllamaProvider:
 
     def _embeddings(self, text: bytes) -> wire.EmbedAnswer:
         try:
-            return _EMBED.decode(text)
+            answer = _EMBED.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            if text.lstrip().startswith(b'{"error"'):
-                raise stream_error(self._name, text) from exc
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not a list of embeddings.") from exc
+        if answer.error:
+            raise stream_error(self._name, text)
+        return answer
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ class FunctionCall(Struct):
     """A call of a tool. `arguments` is a JSON object, where OpenAI has a string."""
 
     name: str
-    arguments: dict[str, Raw] = {}
+    arguments: dict[str, Any] = {}
 
 
 class ToolCall(Struct, kw_only=True, omit_defaults=True):
@@ -88,6 +88,6 @@ class Line(Struct, kw_only=True):
 
 
 class EmbedAnswer(Struct, kw_only=True):
-    embeddings: list[list[float]]
+    embeddings: list[list[float]] = []
     prompt_eval_count: int | None = None
     error: Any = None
