@@ -6,7 +6,6 @@ Source of the format: ggml's `docs/gguf.md`, version 3.
 import random
 import struct
 from array import array
-from pathlib import Path
 from typing import Any
 
 WIDTH = 64
@@ -53,8 +52,8 @@ def _vocabulary() -> tuple[list[str], list[float], list[int]]:
     return tokens, scores, kinds
 
 
-def write_tiny_gguf(path: Path, **more: Any) -> None:
-    """Write a llama of one layer; `more` are metadata keys beyond the needed ones, `__` for a dot."""
+def tiny_gguf(**more: Any) -> bytes:
+    """Return a llama of one layer; `more` are metadata keys beyond the needed ones, `__` for a dot."""
     tokens, scores, kinds = _vocabulary()
     metadata: dict[str, Any] = {
         "general.architecture": "llama",
@@ -104,4 +103,4 @@ def write_tiny_gguf(path: Path, **more: Any) -> None:
         weights += array("f", (1.0 if len(shape) == 1 else chance.gauss(0, 0.3) for _ in range(size))).tobytes()
         weights += bytes(-len(weights) % _ALIGNMENT)
     head += bytes(-len(head) % _ALIGNMENT)
-    path.write_bytes(head + weights)
+    return bytes(head + weights)
