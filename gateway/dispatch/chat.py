@@ -71,7 +71,11 @@ class ChatDispatcher:
 
 
 def _call(ask: ChatAsk, target: Target) -> ChatCall:
-    return ChatCall(request=ask.request, body=ask.body, model=target.model, request_id=ask.request_id)
+    headers = ask.record.vendor_headers
+    headers.clear()  # of an attempt that failed
+    return ChatCall(
+        request=ask.request, body=ask.body, model=target.model, request_id=ask.request_id, vendor_headers=headers
+    )
 
 
 async def _next(

@@ -25,12 +25,14 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
     """One chat request, bound for one provider.
 
     `body` is the JSON object as the caller sent it, `request` the same parsed, `model` the provider's own model name.
+    Before it answers, the provider puts into `vendor_headers` what of its vendor's headers the caller gets too.
     """
 
     request: ChatRequest
     body: bytes
     model: str
     request_id: str
+    vendor_headers: dict[str, str] = {}
 
 
 class ProviderCompletion(msgspec.Struct, frozen=True):

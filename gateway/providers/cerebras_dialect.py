@@ -2,10 +2,10 @@
 
 Source: the types of `cerebras-cloud-sdk` and its recorded streams. It refuses fields that it does not know, at every
 level; it leaves out fields that are null; it says `reasoning`; its last chunk has the finish reason and the usage in
-one. Fields of its own (`time_info`, `reasoning_logprobs`) stay.
+one. Fields of its own (`time_info`, `reasoning_logprobs`) and its rate limit's headers stay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -89,6 +89,10 @@ class CerebrasDialect:
             self._parameters.unsupported("tool_choice")
             drop = (*drop, "tool_choice")
         return changes, drop
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        names = {name: name.lower() for name in headers}
+        return {lower: headers[name] for name, lower in names.items() if lower.startswith("x-ratelimit-")}
 
     def answer(self, body: bytes) -> bytes:
         try:

@@ -3,7 +3,7 @@
 OpenAI itself has no dialect, and nothing of this touches its bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from gateway.providers.base import Block
@@ -18,6 +18,10 @@ class Dialect(Protocol):
 
         Raises InvalidRequest for what the vendor cannot be told.
         """
+        ...
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return those of an answer's headers that the caller gets too; names in lower case."""
         ...
 
     def answer(self, body: bytes) -> bytes:

@@ -128,6 +128,7 @@ class OpenAIProvider:
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
         async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+            self._keep_headers(call, response)
             answer = await response.read()
         return self._completion(answer)
 
@@ -137,6 +138,7 @@ class OpenAIProvider:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
+            self._keep_headers(call, response)
             splitter = EventSplitter()
             patch = self._dialect.stream() if self._dialect else None
             error: GatewayError | None = None
@@ -191,6 +193,10 @@ class OpenAIProvider:
         if self._settings.max_output_tokens is not None and call.request.output_cap is None:
             changes["max_completion_tokens"] = self._settings.max_output_tokens
         return replace_fields(call.body, changes, drop) if changes or drop else call.body
+
+    def _keep_headers(self, call: ChatCall, response: aiohttp.ClientResponse) -> None:
+        if self._dialect:
+            call.vendor_headers.update(self._dialect.headers(response.headers))
 
     def _completion(self, answer: bytes) -> ProviderCompletion:
         if self._dialect:

@@ -13,3 +13,5 @@ class CallRecord(msgspec.Struct, kw_only=True):
     attempts: int = 0
     first_token_s: float | None = None
     usage: Usage | None = None
+    vendor_headers: dict[str, str] = {}
+    """Headers of the provider's answer that the caller gets too."""

@@ -1,6 +1,7 @@
 """Ollama and Cerebras behind the whole gateway: OpenAI's SDK through Envoy, and the stub."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMes
 
 from llmgateway.v1.chat_message_pb2 import ChatMessage, ContentPart, Role
 from llmgateway.v1.chat_request_pb2 import ChatCompletionRequest
-from llmgateway.v1.chat_service_pb2 import StreamChatCompletionRequest
+from llmgateway.v1.chat_service_pb2 import CreateChatCompletionRequest, StreamChatCompletionRequest
 from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
 from tests.support import cerebras_vendor as cerebras_wire
 from tests.support import ollama_vendor as ollama_wire
 from tests.support.stack import AUTH, Stack, running_stack
 from tests.support.strict_vendor import StrictVendor
-from tests.support.vendor import Stream, sse
+from tests.support.vendor import Answer, Stream, sse
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
 TIME: ChatCompletionFunctionToolParam = {
@@ -129,6 +130,41 @@ async def test_cerebras_answers_the_sdk(stack: Stack, cerebras_vendor: StrictVen
     assert whole.choices[0].message.model_extra == {"reasoning_content": "hm"}
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "hello"
     assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+RATE_HEADERS = {"x-ratelimit-limit-tokens-minute": "60000", "x-ratelimit-remaining-tokens-minute": "59993"}
+
+
+async def test_cerebras_s_rate_limit_headers_reach_json_callers(stack: Stack, cerebras_vendor: StrictVendor) -> None:
+    """With a whole answer and before a stream's first chunk."""
+    cerebras_vendor.script(
+        Answer(json.dumps(cerebras_wire.answer({"content": "hello"})).encode(), headers=RATE_HEADERS),
+        Stream([sse(*cerebras_wire.stream({"content": "hello"}))], headers=RATE_HEADERS),
+    )
+    ask: Any = {"model": "cerebras/gpt-oss-120b", "messages": HELLO}
+    async with stack.openai() as client:
+        whole = await client.chat.completions.with_raw_response.create(**ask)
+        streamed = await client.chat.completions.with_raw_response.create(**ask, stream=True)
+        async for _ in streamed.parse():
+            pass
+
+    for response in (whole, streamed):
+        assert {name: response.headers.get(name) for name in RATE_HEADERS} == RATE_HEADERS
+
+
+async def test_cerebras_s_rate_limit_headers_reach_stubs(stack: Stack, cerebras_vendor: StrictVendor) -> None:
+    """As initial metadata."""
+    cerebras_vendor.script(
+        Answer(json.dumps(cerebras_wire.answer({"content": "hello"})).encode(), headers=RATE_HEADERS)
+    )
+    message = ChatMessage(role=Role.ROLE_USER, content=[ContentPart(text="hello")])
+    request = CreateChatCompletionRequest(chat=ChatCompletionRequest(model="cerebras/gpt-oss-120b", messages=[message]))
+    async with stack.channel() as channel:
+        call = ChatServiceStub(channel).CreateChatCompletion(request, metadata=AUTH)
+        metadata = dict(await call.initial_metadata())
+        await call
+
+    assert {name: metadata.get(name) for name in RATE_HEADERS} == RATE_HEADERS
 
 
 @pytest.mark.parametrize("model", ["ollama/llama3.2", "cerebras/gpt-oss-120b"])

@@ -46,6 +46,7 @@ class Stream:
     packets: Sequence[bytes | asyncio.Event]
     end: str = "clean"
     content_type: str = "text/event-stream"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Vendor:
@@ -86,7 +87,7 @@ class Vendor:
         )
 
     async def _stream(self, request: web.Request, answer: Stream) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": answer.content_type})
+        response = web.StreamResponse(headers={"content-type": answer.content_type, **answer.headers})
         await response.prepare(request)
         for packet in answer.packets:
             if isinstance(packet, asyncio.Event):
