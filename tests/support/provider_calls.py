@@ -1,7 +1,7 @@
 """Providers called as the pipeline calls them, without the pipeline."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,11 +17,19 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 
 @asynccontextmanager
-async def running_provider(kind: str, base_url: str, **settings: Any) -> AsyncIterator[Provider]:
-    """Yield a provider of this kind, named like it."""
+async def running_provider(
+    kind: str,
+    base_url: str,
+    *,
+    api_key: str = "sk-vendor-secret",
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> AsyncIterator[Provider]:
+    """Yield a provider of this kind, named like it; `more` are its settings."""
+    secrets = {name: Secret(value) for name, value in (headers or {}).items()}
+    more |= {"kind": kind, "base_url": base_url, "api_key": Secret(api_key), "headers": secrets}
     async with open_session(connect_timeout=5) as session:
-        whole: Any = {"kind": kind, "base_url": base_url, "api_key": Secret("sk-vendor-secret"), **settings}
-        provider = build_provider(kind, ProviderSettings(**whole), session)
+        provider = build_provider(kind, ProviderSettings(**more), session)
         try:
             yield provider
         finally:

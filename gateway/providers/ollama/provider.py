@@ -1,8 +1,8 @@
 """Ollama's native API as a provider."""
 
-import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import aiohttp
@@ -10,9 +10,10 @@ import httpx
 import msgspec
 import ollama
 from msgspec import UNSET
+from yarl import URL
 
 from gateway.config import ProviderSettings
-from gateway.errors import InvalidRequest, ProviderError, ProviderRejected
+from gateway.errors import GatewayError, InvalidRequest, ProviderError
 from gateway.providers.base import (
     Block,
     ChatCall,
@@ -52,25 +53,21 @@ class OllamaProvider:
         return self._name
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
-        body = self._body(call, streaming=False)
-        with _model_not_found():
-            async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
-                answer = await response.read()
+        async with self._post(self._chat_url, self._body(call, streaming=False)) as response:
+            answer = await response.read()
         return completion(self._name, answer, call.model)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
-        body = self._body(call, streaming=True)
         reply = ReplyStream(self._name, call.model)
-        with _model_not_found():
-            async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
-                async for data in response.content.iter_any():
-                    if block := reply.feed(data):
-                        yield block
-                    if reply.failure is not None:
-                        raise reply.failure
-                    if reply.done:
-                        await read_end(response)
-                        return
+        async with self._post(self._chat_url, self._body(call, streaming=True)) as response:
+            async for data in response.content.iter_any():
+                if block := reply.feed(data):
+                    yield block
+                if reply.failure is not None:
+                    raise reply.failure
+                if reply.done:
+                    await read_end(response)
+                    return
         if block := reply.end():
             yield block
         if not reply.done:
@@ -91,14 +88,12 @@ class OllamaProvider:
         body = msgspec.json.encode(
             wire.EmbedRequest(model=call.model, input=texts, truncate=False, dimensions=request.dimensions)
         )
-        with _model_not_found():
-            async with post(self._session, self._name, self._embed_url, self._headers, body) as response:
-                text = await response.read()
+        async with self._post(self._embed_url, body) as response:
+            text = await response.read()
         answer = self._embeddings(text)
         if len(answer.embeddings) != len(texts):
             raise ProviderError(f"Provider '{self._name}' did not send one vector for each input.")
-        count = answer.prompt_eval_count
-        usage = None if count is None else Usage(prompt_tokens=count, total_tokens=count)
+        usage = wire.usage(answer.prompt_eval_count)
         vectors = embeddings_body(answer.embeddings, request=request, model=call.model, usage=usage or Usage())
         return ProviderEmbeddings(vectors, usage)
 
@@ -120,6 +115,9 @@ class OllamaProvider:
     async def aclose(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]  # the SDK has no annotation there
 
+    def _post(self, url: URL, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return post(self._session, self._name, url, self._headers, body, failure=_failure)
+
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
         return chat_body(
             call,
@@ -139,12 +137,9 @@ class OllamaProvider:
         return answer
 
 
-@contextlib.contextmanager
-def _model_not_found() -> Iterator[None]:
-    """Give Ollama's 404, a bare text, the code and the field that OpenAI's has."""
-    try:
-        yield
-    except ProviderRejected as error:
-        if error.http_status == 404:
-            error.code, error.param = "model_not_found", "model"
-        raise
+def _failure(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+    """Return the row for a status; Ollama's 404, a bare text, gets the code and the field that OpenAI's has."""
+    error = status_error(provider, status, headers, body)
+    if status == 404:
+        error.code, error.param = "model_not_found", "model"
+    return error

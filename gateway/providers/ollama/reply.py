@@ -28,7 +28,6 @@ from gateway.wire.completion import (
     Reply,
     ToolCallDelta,
     ToolCallReply,
-    Usage,
 )
 from gateway.wire.sse import DONE, event
 
@@ -45,7 +44,7 @@ def completion(provider: str, answer: bytes, model: str) -> ProviderCompletion:
         ToolCallReply(id=_call_id(call), function=FunctionCallReply(call.function.name, _arguments(call)))
         for call in message.tool_calls or ()
     ]
-    usage = _usage(line)
+    usage = wire.usage(line.prompt_eval_count, line.eval_count)
     body = Completion(
         id=_completion_id(),
         created=int(time.time()),
@@ -126,7 +125,7 @@ class ReplyStream:
             yield self._chunk(delta, logprobs=Logprobs(line.logprobs) if line.logprobs else UNSET)
         if line.done:
             yield self._chunk(Delta(), finish_reason=_finish_reason(line, called=self._calls > 0))
-            usage = _usage(line)
+            usage = wire.usage(line.prompt_eval_count, line.eval_count)
             if usage is not None:
                 yield Chunk(id=self._id, created=self._created, model=self._model, choices=[], usage=usage)
 
@@ -171,11 +170,3 @@ def _finish_reason(line: wire.Line, *, called: bool) -> str:
     if line.done_reason == "length":
         return "length"
     return "tool_calls" if called else "stop"
-
-
-def _usage(line: wire.Line) -> Usage | None:
-    """Return the token counts; Ollama leaves out one that is 0, and both when it counted nothing."""
-    if line.prompt_eval_count is None and line.eval_count is None:
-        return None
-    prompt, generated = line.prompt_eval_count or 0, line.eval_count or 0
-    return Usage(prompt_tokens=prompt, completion_tokens=generated, total_tokens=prompt + generated)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from gateway.wire.completion import TokenLogprob
+from gateway.wire.completion import TokenLogprob, Usage
 
 
 class FunctionCall(Struct):
@@ -75,19 +75,30 @@ class ReplyMessage(Struct, kw_only=True):
 
 
 class Line(Struct, kw_only=True):
-    """An answer of `/api/chat`: the whole one, or one line of a stream, the last of which has `done`."""
+    """An answer of `/api/chat`: the whole one, or one line of a stream, the last of which has `done`.
+
+    Counts are read as `usage` does it: an odd one costs the usage and not the answer.
+    """
 
     model: str = ""
     message: ReplyMessage | None = None
     done: bool = False
     done_reason: str | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
     logprobs: list[TokenLogprob] | None = None
     error: Any = None
 
 
 class EmbedAnswer(Struct, kw_only=True):
     embeddings: list[list[float]] = []
-    prompt_eval_count: int | None = None
+    prompt_eval_count: Any = None
     error: Any = None
+
+
+def usage(prompt: Any, generated: Any = None) -> Usage | None:
+    """Return the usage of these counts. Ollama leaves out one that is 0, and both when it counted nothing."""
+    counts = [count for count in (prompt, generated) if count is not None]
+    if not counts or not all(type(count) is int for count in counts):
+        return None
+    return Usage(prompt_tokens=prompt or 0, completion_tokens=generated or 0, total_tokens=sum(counts))
