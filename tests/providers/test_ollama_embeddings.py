@@ -1,4 +1,4 @@
-"""Ollama's vectors and its list of models."""
+"""Ollama's vectors, in OpenAI's words."""
 
 import base64
 import json
@@ -10,7 +10,6 @@ import pytest
 from gateway.errors import InvalidRequest, ProviderError, ProviderRejected
 from gateway.providers.base import Provider
 from gateway.wire.completion import Usage
-from tests.support.ollama_vendor import tags
 from tests.support.provider_calls import embedding_call, running_provider
 from tests.support.strict_vendor import StrictVendor
 from tests.support.vendor import Answer
@@ -111,39 +110,3 @@ async def test_an_unknown_model_is_not_found(ollama_vendor: StrictVendor, ollama
         await ollama.embed(embedding_call(input="a"))
 
     assert (caught.value.http_status, caught.value.code, caught.value.param) == (404, "model_not_found", "model")
-
-
-async def test_models_are_listed_by_the_sdk(ollama_vendor: StrictVendor, ollama: Provider) -> None:
-    """Names with their tags, and when each was changed."""
-    ollama_vendor.script_json(tags("llama3.2:latest", "qwen3:0.6b"))
-    listed = await ollama.models()
-
-    assert [model.id for model in listed] == ["llama3.2:latest", "qwen3:0.6b"]
-    assert listed[0].created == 1768248967
-    assert ollama_vendor.received[0].path == "/api/tags"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(Answer(b"<html>", content_type="text/html"), id="HTML"),
-        pytest.param(Answer(b'{"models": "none"}'), id="wrong shape"),
-        pytest.param(Answer(b"oops", status=500), id="500"),
-        pytest.param(Answer(b"", status=302, headers={"location": "/elsewhere"}), id="redirect"),
-    ],
-)
-async def test_a_list_that_is_none_is_the_provider_s_error(
-    ollama_vendor: StrictVendor, ollama: Provider, answer: Answer
-) -> None:
-    """The SDK's own errors do not leave the provider."""
-    ollama_vendor.script(answer)
-
-    with pytest.raises(ProviderError):
-        await ollama.models()
-
-
-async def test_a_dead_ollama_lists_nothing() -> None:
-    """A refused connection is the provider's error."""
-    async with running_provider("ollama", "127.0.0.1:1") as provider:
-        with pytest.raises(ProviderError):
-            await provider.models()

@@ -17,7 +17,7 @@ from gateway.providers.base import Provider
 from tests.support.provider_calls import running_provider
 from tests.support.real_ollama import CHAT_MODEL, EMBEDDING_MODEL, PROGRAM, RealOllama, running_real_ollama
 from tests.support.stack import Stack, running_stack
-from tests.support.tiny_gguf import WIDTH
+from tests.support.tiny_gguf import CONTEXT, WIDTH
 
 pytestmark = [
     pytest.mark.real,
@@ -162,8 +162,14 @@ async def test_an_unknown_model_is_not_found(stack: Stack, provider_name: str) -
 
 
 async def test_models_are_listed(provider: Provider) -> None:
-    """With the tag that Ollama gives them."""
-    assert {model.id for model in await provider.models()} == {f"{CHAT_MODEL}:latest", f"{EMBEDDING_MODEL}:latest"}
+    """With the tag that Ollama gives them, and what they can do."""
+    listed = {model.id: model for model in await provider.models()}
+
+    assert set(listed) == {f"{CHAT_MODEL}:latest", f"{EMBEDDING_MODEL}:latest"}
+    assert {"chat", "tools"} <= set(listed[f"{CHAT_MODEL}:latest"].capabilities)
+    assert "embeddings" in listed[f"{EMBEDDING_MODEL}:latest"].capabilities
+    assert "chat" not in listed[f"{EMBEDDING_MODEL}:latest"].capabilities
+    assert {model.context_window for model in listed.values()} == {CONTEXT}
 
 
 async def test_a_caller_who_leaves_stops_ollama(stack: Stack, ollama: RealOllama) -> None:

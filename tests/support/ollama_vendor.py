@@ -81,10 +81,14 @@ class _Embed(_Strict, kw_only=True):
     dimensions: int | None = None
 
 
+class _Show(_Strict):
+    model: str
+
+
 @asynccontextmanager
 async def running_ollama() -> AsyncIterator[StrictVendor]:
     """Yield an Ollama that listens at `vendor.url`; on leaving, it has had nothing to complain about."""
-    vendor = StrictVendor({"/api/chat": _Chat, "/api/embed": _Embed})
+    vendor = StrictVendor({"/api/chat": _Chat, "/api/embed": _Embed, "/api/show": _Show})
     async with running_vendor(vendor):
         yield vendor
     assert vendor.complaints == []
@@ -143,4 +147,16 @@ def tags(*names: str) -> dict[str, Any]:
             }
             for name in names
         ]
+    }
+
+
+def shown(*capabilities: str, context_length: int = 4096) -> dict[str, Any]:
+    """What `POST /api/show` says of one model."""
+    return {
+        "modelfile": "FROM llama3.2",
+        "template": "{{ .Prompt }}",
+        "details": {"format": "gguf", "family": "llama", "parameter_size": "3.2B", "quantization_level": "Q4_K_M"},
+        "model_info": {"general.architecture": "llama", "llama.context_length": context_length},
+        "capabilities": list(capabilities),
+        "modified_at": "2026-01-12T20:16:07.414671329Z",
     }

@@ -1,14 +1,11 @@
 """Ollama's native API as a provider."""
 
-import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import aiohttp
-import httpx
 import msgspec
-import ollama
 from msgspec import UNSET
 from yarl import URL
 
@@ -24,6 +21,7 @@ from gateway.providers.base import (
 )
 from gateway.providers.ollama import wire
 from gateway.providers.ollama.client import OllamaClient
+from gateway.providers.ollama.listing import listed_models
 from gateway.providers.ollama.reply import ReplyStream, completion
 from gateway.providers.ollama.request import KNOWN, chat_body
 from gateway.providers.parameters import Parameters
@@ -98,19 +96,7 @@ class OllamaProvider:
         return ProviderEmbeddings(vectors, usage)
 
     async def models(self) -> list[ListedModel]:
-        try:
-            listed = await self._client.list()
-        except ollama.ResponseError as exc:
-            raise status_error(self._name, exc.status_code, {}, json.dumps({"error": exc.error}).encode()) from exc
-        except (httpx.HTTPError, OSError) as exc:
-            raise ProviderError(f"The connection to provider '{self._name}' failed.") from exc
-        except (ValueError, TypeError) as exc:
-            raise ProviderError(f"Provider '{self._name}' sent an answer that is not a list of models.") from exc
-        return [
-            ListedModel(id=model.model, created=int(model.modified_at.timestamp()) if model.modified_at else 0)
-            for model in listed.models
-            if model.model
-        ]
+        return await listed_models(self._client, self._name)
 
     async def aclose(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]  # the SDK has no annotation there
