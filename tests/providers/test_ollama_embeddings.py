@@ -47,6 +47,20 @@ async def test_a_long_text_is_not_cut_silently(ollama_vendor: StrictVendor, olla
     assert ollama_vendor.received[0].body == {"model": "llama3.2", "input": ["a"], "truncate": False, "dimensions": 2}
 
 
+async def test_ollama_s_own_fields_can_be_forwarded(ollama_vendor: StrictVendor) -> None:
+    """With `unknown_fields: forward` they travel on, even against what the gateway would say."""
+    script(ollama_vendor, VECTORS[:1])
+    async with running_provider("ollama", ollama_vendor.url, unknown_fields="forward") as provider:
+        await provider.embed(embedding_call(input="a", truncate=True, keep_alive="1m"))
+
+    assert ollama_vendor.received[0].body == {
+        "model": "llama3.2",
+        "input": ["a"],
+        "truncate": True,
+        "keep_alive": "1m",
+    }
+
+
 async def test_base64_is_made_here(ollama_vendor: StrictVendor, ollama: Provider) -> None:
     """OpenAI's SDKs ask for little-endian 32-bit floats in base64, which Ollama does not make."""
     script(ollama_vendor, VECTORS[:1])

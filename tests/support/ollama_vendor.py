@@ -78,6 +78,7 @@ class _Embed(_Strict, kw_only=True):
     model: str
     input: str | list[str]
     truncate: bool | None = None
+    keep_alive: str | float | None = None
     dimensions: int | None = None
 
 

@@ -23,7 +23,7 @@ from gateway.providers.ollama import wire
 from gateway.providers.ollama.client import OllamaClient
 from gateway.providers.ollama.listing import listed_models
 from gateway.providers.ollama.reply import ReplyStream, completion
-from gateway.providers.ollama.request import KNOWN, chat_body
+from gateway.providers.ollama.request import KNOWN, chat_body, embed_body
 from gateway.providers.parameters import Parameters
 from gateway.providers.upstream import post, read_end, status_error, stream_error
 from gateway.wire.completion import Usage
@@ -37,7 +37,8 @@ class OllamaProvider:
 
     def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
         self._name = name
-        self._settings = settings
+        self._output_cap = settings.max_output_tokens
+        self._forward = settings.unknown_fields == "forward"
         self._session = session
         self._parameters = Parameters(name, settings.unsupported_parameters, KNOWN)
         headers = {name: value.reveal() for name, value in settings.headers.items()}
@@ -82,10 +83,7 @@ class OllamaProvider:
             )
         if request.user is not UNSET:
             self._parameters.unsupported("user")
-        # Without `truncate` Ollama cuts long inputs silently; OpenAI refuses them.
-        body = msgspec.json.encode(
-            wire.EmbedRequest(model=call.model, input=texts, truncate=False, dimensions=request.dimensions)
-        )
+        body = embed_body(call, texts, forward=self._forward)
         async with self._post(self._embed_url, body) as response:
             text = await response.read()
         answer = self._embeddings(text)
@@ -109,8 +107,8 @@ class OllamaProvider:
             call,
             self._parameters,
             streaming=streaming,
-            output_cap=self._settings.max_output_tokens,
-            forward=self._settings.unknown_fields == "forward",
+            output_cap=self._output_cap,
+            forward=self._forward,
         )
 
     def _embeddings(self, text: bytes) -> wire.EmbedAnswer:

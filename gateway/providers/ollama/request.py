@@ -1,13 +1,13 @@
-"""OpenAI's chat request to the body of Ollama's `/api/chat`."""
+"""OpenAI's requests to the bodies of Ollama's `/api/chat` and `/api/embed`."""
 
 from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.errors import InvalidRequest
-from gateway.providers.base import ChatCall
+from gateway.providers.base import ChatCall, EmbeddingCall
 from gateway.providers.ollama import wire
 from gateway.providers.ollama.messages import vendor_messages
 from gateway.providers.parameters import Parameters
@@ -20,6 +20,7 @@ from gateway.wire.chat import (
     NamedCustom,
     NamedFunction,
 )
+from gateway.wire.embeddings import EmbeddingRequest
 
 KNOWN: Final = frozenset(
     {
@@ -54,8 +55,7 @@ _THINK: Final[dict[str, bool | str]] = {
 }
 """`reasoning_effort` to `think`."""
 
-_BODY: Final = msgspec.json.Decoder(dict[str, Raw])
-_OPENAI_FIELDS: Final = frozenset(ChatRequest.__struct_fields__)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 def chat_body(
@@ -82,12 +82,31 @@ def chat_body(
     )
     if not forward:
         return msgspec.json.encode(body)
-    extra = {name: value for name, value in _BODY.decode(call.body).items() if name not in _OPENAI_FIELDS}
-    body.options = {**_extra_options(extra.pop("options", None)), **body.options}
-    return msgspec.json.encode({**extra, **_BODY.decode(msgspec.json.encode(body))})
+    more = _more_fields(call.body, ChatRequest)
+    body.options = {**_more_options(more.pop("options", None)), **body.options}
+    return _joined(body, more)
 
 
-def _extra_options(options: Raw | None) -> dict[str, Any]:
+def embed_body(call: EmbeddingCall, texts: list[str], *, forward: bool) -> bytes:
+    """Return the body of `/api/embed` for `call`; `forward` is as in `chat_body`.
+
+    Without `truncate` Ollama would cut long texts silently; OpenAI refuses them.
+    """
+    body = wire.EmbedRequest(model=call.model, input=texts, truncate=False, dimensions=call.request.dimensions)
+    if not forward:
+        return msgspec.json.encode(body)
+    return _joined(body, _more_fields(call.body, EmbeddingRequest))
+
+
+def _more_fields(sent: bytes, shape: type[Struct]) -> dict[str, Raw]:
+    return {name: value for name, value in _FIELDS.decode(sent).items() if name not in shape.__struct_fields__}
+
+
+def _joined(body: Struct, more: dict[str, Raw]) -> bytes:
+    return msgspec.json.encode({**_FIELDS.decode(msgspec.json.encode(body)), **more})
+
+
+def _more_options(options: Raw | None) -> dict[str, Any]:
     try:
         return {} if options is None else msgspec.json.decode(options, type=dict[str, Raw])
     except msgspec.ValidationError:
