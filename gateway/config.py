@@ -4,6 +4,7 @@ Times are in seconds, sizes in bytes, unless a name says otherwise. A wrong valu
 that names it, its source and what would be right.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -63,8 +64,10 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """gRPC without Envoy."""
     metrics_port: Port = 9464
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 20 * 1024 * 1024
+    shutdown_delay_s: Annotated[float, Meta(ge=0)] = 0.1
+    """How long new calls are still taken after SIGTERM, while load balancers notice NOT_SERVING."""
     shutdown_grace_s: Seconds = 30.0
-    """How long running calls may take to finish after SIGTERM."""
+    """How long running calls may take to finish after that."""
 
 
 class AccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -201,6 +204,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "GRPC_PORT": ("service.grpc_port", _int),
     "METRICS_PORT": ("service.metrics_port", _int),
     "MAX_BODY_BYTES": ("service.max_body_bytes", _int),
+    "SHUTDOWN_DELAY_S": ("service.shutdown_delay_s", _float),
     "SHUTDOWN_GRACE_S": ("service.shutdown_grace_s", _float),
     "ALLOWED_API_KEYS": ("access.api_keys", _csv),
     "REQUIRE_AUTH": ("access.require_auth", _bool),
@@ -231,7 +235,7 @@ def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
     if it exists. Empty environment variables count as unset. Raises ConfigError.
     """
     tree: dict[str, Any] = {"providers": {name: dict(provider) for name, provider in BUILT_IN_PROVIDERS.items()}}
-    source = path or _config_path(environment)
+    source = config_path(environment, path)
     if source is not None:
         _merge(tree, _read_yaml(source, environment))
         _convert(tree, str(source))
@@ -248,7 +252,10 @@ def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
     return _convert(tree, "defaults")
 
 
-def _config_path(environment: Mapping[str, str]) -> Path | None:
+def config_path(environment: Mapping[str, str], path: Path | None = None) -> Path | None:
+    """Return the YAML file that `load` reads with the same arguments, None for none."""
+    if path is not None:
+        return path
     named = environment.get("GATEWAY_CONFIG", "").strip()
     if named:
         return Path(named)
@@ -326,6 +333,14 @@ def masked(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain data for printing, with every secret masked."""
     plain: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=_mask)
     return plain
+
+
+def version(settings: Settings) -> str:
+    """Return a short text that differs where settings differ, the same on every machine; it tells nothing of secrets.
+
+    So it does not change when only a secret does.
+    """
+    return hashlib.sha256(msgspec.json.encode(masked(settings), order="deterministic")).hexdigest()[:12]
 
 
 def _mask(value: Any) -> str:

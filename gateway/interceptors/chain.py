@@ -7,12 +7,16 @@ from gateway.interceptors.access_log import AccessLogInterceptor
 from gateway.interceptors.auth import AuthInterceptor
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.errors import ErrorInterceptor
+from gateway.interceptors.in_flight import InFlightInterceptor
 from gateway.interceptors.metrics import MetricsInterceptor
 from gateway.interceptors.request_id import RequestIdInterceptor
+from gateway.lifecycle import Lifecycle
 from gateway.telemetry.metrics import Metrics
 
 
-def build_chain(keys: StaticKeys, metrics: Metrics, clock: Callable[[], float]) -> InterceptorChain:
+def build_chain(
+    keys: StaticKeys, metrics: Metrics, lifecycle: Lifecycle, clock: Callable[[], float]
+) -> InterceptorChain:
     """Return the chain, outermost first."""
     return InterceptorChain(
         (
@@ -20,6 +24,7 @@ def build_chain(keys: StaticKeys, metrics: Metrics, clock: Callable[[], float]) 
             RequestIdInterceptor(),  # before anything that logs
             AccessLogInterceptor(clock),  # outside auth, so that refused calls are logged too
             MetricsInterceptor(metrics, clock),  # outside auth, so that refused calls are counted too
+            InFlightInterceptor(lifecycle),  # outside auth: a shutdown waits for look-ups too
             AuthInterceptor(keys),  # last: a handler never runs without a caller
         ),
         clock,
