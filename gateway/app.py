@@ -34,6 +34,7 @@ from gateway.services.openai_service import OpenAIService
 from gateway.services.system_service import SystemService
 from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
 from llmgateway.v1 import (
     chat_service_pb2,
     chat_service_pb2_grpc,
@@ -78,12 +79,13 @@ class _Generation(msgspec.Struct, frozen=True):
 class App:
     """A running worker. `grpc_port` is its bound TCP port."""
 
-    def __init__(self, lifecycle: Lifecycle, registry: CollectorRegistry, commit: str) -> None:
+    def __init__(self, lifecycle: Lifecycle, registry: CollectorRegistry, traces: Traces | None, commit: str) -> None:
         self.lifecycle: Final = lifecycle
         self.registry: Final = registry
         self.grpc_port = 0
         self._metrics = Metrics(registry)
         self.reloads: Final = self._metrics.config_reloads
+        self._traces = traces
         self._commit = commit
         self._retiring: set[asyncio.Task[None]] = set()
         self._health = aio.HealthServicer()
@@ -149,8 +151,9 @@ class App:
             await old.resources.aclose()
 
     async def _build(self, settings: Settings) -> _Generation:
+        hooks = [outgoing_trace_context()] if self._traces is not None else []
         async with contextlib.AsyncExitStack() as stack:
-            session = await stack.enter_async_context(open_session(settings.time.connect_s))
+            session = await stack.enter_async_context(open_session(settings.time.connect_s, hooks))
             providers = {}
             for name, provider_settings in settings.enabled_providers().items():
                 provider = build_provider(name, provider_settings, session)
@@ -180,7 +183,7 @@ class App:
             system_service_pb2_grpc.add_SystemServiceServicer_to_server(
                 SystemService(self.lifecycle, self._commit, version(settings)), server
             )
-            chain = build_chain(keys, self._metrics, self.lifecycle, time.monotonic)
+            chain = build_chain(keys, self._metrics, self.lifecycle, self._traces, time.monotonic)
             return _Generation(settings, chain, table, stack.pop_all())
         raise AssertionError("the stack swallows no exception")
 
@@ -200,9 +203,10 @@ async def running(
     `service.shutdown_grace_s`, providers close. `shared_port`: other workers listen on the same TCP port, and the
     kernel deals connections out. Raises ListenError.
     """
-    app = App(Lifecycle(), registry or CollectorRegistry(), commit)
-    await app.start(settings)
     async with contextlib.AsyncExitStack() as stack:
+        traces = await stack.enter_async_context(running_traces(settings.telemetry))
+        app = App(Lifecycle(), registry or CollectorRegistry(), traces, commit)
+        await app.start(settings)
         stack.push_async_callback(app.aclose)
         server = grpc.aio.server(
             interceptors=(app.switch,),

@@ -129,6 +129,23 @@ class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    otlp_endpoint: Annotated[str, Meta(pattern="^(https?://.+)?$")] = ""
+    """Base address of an OTLP/HTTP collector, e.g. `http://127.0.0.1:6006`; empty: no tracing."""
+    service_name: str = "llmgateway"
+    traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = "parentbased_always_on"
+    traces_sampler_arg: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """The share of traces that the ratio samplers keep."""
+    trace_genai_names: bool = False
+    """Also OpenTelemetry's GenAI attribute names, beside OpenInference's."""
+    trace_prompts: bool = False
+    """Prompts and answers on spans."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -224,6 +241,12 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "GEMINI_BASE_URL": ("providers.gemini.base_url", str),
     "LOG_LEVEL": ("telemetry.log_level", _lower),
     "LOG_FORMAT": ("telemetry.log_format", _lower),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry.otlp_endpoint", str),
+    "OTEL_SERVICE_NAME": ("telemetry.service_name", str),
+    "OTEL_TRACES_SAMPLER": ("telemetry.traces_sampler", _lower),
+    "OTEL_TRACES_SAMPLER_ARG": ("telemetry.traces_sampler_arg", _float),
+    "TRACE_GENAI_NAMES": ("telemetry.trace_genai_names", _bool),
+    "TRACE_PROMPTS": ("telemetry.trace_prompts", _bool),
 }
 """Environment variable -> setting and how its text is read. Where two name one setting, the later row wins."""
 

@@ -29,6 +29,7 @@ class ChatDispatcher:
         async def attempt(target: Target) -> bytes:
             completion = await target.provider.complete(_call(ask, target))
             ask.record.usage = completion.usage
+            ask.record.observer.answered(completion.body)
             return completion.body
 
         return await whole_answer(ask, ask.targets(self._catalog), attempt, self._limits)
@@ -51,6 +52,7 @@ class ChatDispatcher:
                 await blocks.aclose()
                 raise
 
+        ask.record.observer.asked(ask.body)
         with SilenceLimit() as silence, self._lifecycle.waiting(silence):
             target, blocks, block = await first_success(
                 targets, attempt, max_retries=self._limits.max_retries, deadline=first_deadline, record=ask.record
@@ -62,6 +64,7 @@ class ChatDispatcher:
                     shown = meter.take(block)
                     ask.record.usage = meter.usage
                     if shown:
+                        ask.record.observer.answered(shown)
                         yield shown
                     if block.endswith(DONE):
                         await anext(blocks, None)  # lets the provider hand its connection back

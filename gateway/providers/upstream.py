@@ -5,7 +5,7 @@ import contextlib
 import email.utils
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -32,11 +32,11 @@ Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
 """Returns the row for a provider's answer that is not 200: its name, the status, the headers, the start of the body."""
 
 
-def open_session(connect_timeout: float) -> aiohttp.ClientSession:
+def open_session(connect_timeout: float, hooks: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """Return the HTTP client that all providers of one worker share.
 
     It has no limit of connections, keeps them alive, stores no cookies and reads no proxy or netrc settings. Only
-    connecting is timed here (seconds); the pipeline times the rest.
+    connecting is timed here (seconds); the pipeline times the rest. `hooks` see every request.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
@@ -45,6 +45,7 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
         auto_decompress=True,
         trust_env=False,
         read_bufsize=256 * 1024,
+        trace_configs=list(hooks),
     )
 
 
