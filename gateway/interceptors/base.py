@@ -23,6 +23,7 @@ class Rpc(msgspec.Struct, kw_only=True):
 
     `metadata` has lower-case names; of a name sent twice the last value counts. `from_http` tells that Envoy
     transcoded the call from JSON. `started` is `time.monotonic()`.
+    `trace_id` is there when the call is traced.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Rpc(msgspec.Struct, kw_only=True):
     metadata: Mapping[str, str]
     started: float
     request_id: str = ""
+    trace_id: str | None = None
     caller: Caller = ANONYMOUS
     record: CallRecord = msgspec.field(default_factory=CallRecord)
 
