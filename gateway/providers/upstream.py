@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import email.utils
+import io
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +25,7 @@ from gateway.errors import (
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """How much of a vendor's error body is read."""
+LARGE_BODY_BYTES: Final = 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 """The longest wait that is passed on: a month, the longest window that vendors count in."""
 
@@ -54,7 +56,9 @@ async def post(
     """
     response: aiohttp.ClientResponse | None = None
     try:
-        response = await session.post(url, data=body, headers=headers, allow_redirects=False)
+        # aiohttp sends a file piece by piece, where a large text would hold up the event loop.
+        data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
+        response = await session.post(url, data=data, headers=headers, allow_redirects=False)
         if response.status != 200:
             raise status_error(
                 provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES)
