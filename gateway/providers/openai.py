@@ -30,7 +30,7 @@ class _Shape(msgspec.Struct):
     """What a `chat.completion` must have to be one."""
 
     choices: list[msgspec.Raw]
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _SHAPE: Final = msgspec.json.Decoder(_Shape)
@@ -114,11 +114,11 @@ class OpenAIProvider:
         return ProviderCompletion(answer, _usage(shape.usage))
 
 
-def _usage(sent: msgspec.Raw | None) -> Usage | None:
+def _usage(sent: msgspec.Raw) -> Usage | None:
     """Return the usage; a vendor that writes it in its own way still gave its answer."""
     try:
-        return None if sent is None else _USAGE.decode(sent)
-    except msgspec.DecodeError:
+        return _USAGE.decode(sent)
+    except ValueError:
         return None
 
 
