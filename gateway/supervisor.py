@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 from gateway.config import Secret, Settings
-from gateway.envoy import EnvoySettings, envoy_binary, render
+from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
 
 _START_LIMIT_S: Final = 60.0
 _POLL_S: Final = 0.05
@@ -47,6 +47,7 @@ async def supervise(settings: Settings, environment: Mapping[str, str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = _check_ports(settings)
+    envoy = _find_envoy()
     key = _first_key(settings)
     children: list[_Child] = []
     with tempfile.TemporaryDirectory(prefix="llmgateway-") as folder:
@@ -54,7 +55,7 @@ async def supervise(settings: Settings, environment: Mapping[str, str]) -> int:
         config = _write(Path(folder, "envoy.yaml"), render(envoy_settings(settings, (str(worker_socket),))))
         try:
             children.append(await _start_worker(settings, worker_socket, key, environment))
-            children.append(await _start_envoy(config))
+            children.append(await _start_envoy(envoy, config))
             await _until_ready(settings, children, stop)
             if not stop.is_set():
                 _print_banner(settings, key)
@@ -136,9 +137,16 @@ async def _start_worker(
     return _Child("the gateway", process)
 
 
-async def _start_envoy(config: Path) -> _Child:
+def _find_envoy() -> Path:
+    try:
+        return envoy_binary()
+    except EnvoyMissingError as exc:
+        raise StartError(str(exc)) from None
+
+
+async def _start_envoy(program: Path, config: Path) -> _Child:
     process = await asyncio.create_subprocess_exec(
-        str(envoy_binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn",
+        str(program), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn",
         start_new_session=True, preexec_fn=_die_with_parent,
     )  # fmt: skip
     return _Child("Envoy", process)
