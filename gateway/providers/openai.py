@@ -7,7 +7,8 @@ the shared transport, because the SDK's own call costs several times the CPU.
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import aiohttp
@@ -18,7 +19,7 @@ from yarl import URL
 from gateway.config import ProviderSettings
 from gateway.errors import GatewayError, ProviderError
 from gateway.providers.base import Block, ChatCall, ProviderCompletion
-from gateway.providers.upstream import post, stream_error
+from gateway.providers.upstream import post, stream_error, without
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -34,7 +35,7 @@ class _Shape(msgspec.Struct):
 
 
 _SHAPE: Final = msgspec.json.Decoder(_Shape)
-_USAGE: Final = msgspec.json.Decoder(Usage | None)
+_USAGE: Final[msgspec.json.Decoder[Usage | None]] = msgspec.json.Decoder(Usage | None)
 
 
 class OpenAIProvider:
@@ -53,6 +54,9 @@ class OpenAIProvider:
         )
         self._chat_url = URL(str(self._client.base_url.join("chat/completions")))
         self._headers = _identity(self._client, with_key=bool(settings.api_key))
+        self._secrets = [
+            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
+        ]
 
     @property
     def name(self) -> str:
@@ -60,13 +64,13 @@ class OpenAIProvider:
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
-        async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+        async with self._post(body) as response:
             answer = await response.read()
         return self._completion(answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = self._body(call, streaming=True)
-        async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+        async with self._post(body) as response:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -74,7 +78,7 @@ class OpenAIProvider:
             async for data in response.content.iter_any():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
-                    block, error = _split_at_error(self._name, block)
+                    block, error = _split_at_error(self._name, block, self._secrets)
                     if error is not None:
                         if block:
                             yield block
@@ -85,6 +89,9 @@ class OpenAIProvider:
                     await _read_end(response)
                     return
         raise ProviderError(f"Provider '{self._name}' broke off its stream.")
+
+    def _post(self, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return post(self._session, self._name, self._chat_url, self._headers, body, secrets=self._secrets)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -107,7 +114,7 @@ class OpenAIProvider:
             shape = _SHAPE.decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             if _ERROR_KEY.search(answer):
-                raise stream_error(self._name, answer) from exc
+                raise stream_error(self._name, without(self._secrets, answer)) from exc
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not a completion.") from exc
         if not shape.choices:
             raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
@@ -122,7 +129,7 @@ def _usage(sent: msgspec.Raw) -> Usage | None:
         return None
 
 
-def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | None]:
+def _split_at_error(provider: str, block: Block, secrets: Sequence[bytes]) -> tuple[Block, GatewayError | None]:
     """Return the events before the first one that is an error, and its row; the whole block if there is none."""
     good: list[bytes] = []
     for payload in payloads(block):
@@ -131,7 +138,7 @@ def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | 
         except (ValueError, RecursionError):  # not JSON: whoever reads it will say so
             error = None
         if error:
-            return b"".join(good), stream_error(provider, payload)
+            return b"".join(good), stream_error(provider, without(secrets, payload))
         good.append(event(payload))
     return block, None
 

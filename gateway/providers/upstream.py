@@ -6,7 +6,7 @@ import email.utils
 import io
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -48,11 +48,18 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
 
 @contextlib.asynccontextmanager
 async def post(
-    session: aiohttp.ClientSession, provider: str, url: URL, headers: Mapping[str, str], body: bytes
+    session: aiohttp.ClientSession,
+    provider: str,
+    url: URL,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    secrets: Sequence[bytes] = (),
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
-    Raises the row of the error table for every other status and for a failing connection.
+    `secrets` are taken out of what the vendor says when it fails. Raises the row of the error table for every other
+    status and for a failing connection.
     """
     response: aiohttp.ClientResponse | None = None
     try:
@@ -60,9 +67,8 @@ async def post(
         data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
         response = await session.post(url, data=data, headers=headers, allow_redirects=False)
         if response.status != 200:
-            raise status_error(
-                provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES)
-            )
+            said = without(secrets, await response.content.read(MAX_ERROR_BYTES))
+            raise status_error(provider, response.status, response.headers, said)
         yield response
     except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
         raise ProviderTimeout(f"Connecting to provider '{provider}' took too long.") from exc
@@ -77,6 +83,13 @@ async def post(
                 response.release()
             else:
                 response.close()
+
+
+def without(secrets: Sequence[bytes], text: bytes) -> bytes:
+    """Return `text` with every secret masked: some vendors quote the key they were sent."""
+    for secret in secrets:
+        text = text.replace(secret, b"***")
+    return text
 
 
 def status_error(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:

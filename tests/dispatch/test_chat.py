@@ -163,7 +163,7 @@ FIRST = sse(chunk({"content": "a"}), done=False)
     ],
 )
 async def test_time_ends_a_stream_after_its_first_chunk(
-    vendor: Vendor, limits: dict[str, float], timeout: float | None, kind: type[GatewayError]
+    vendor: Vendor, limits: dict[str, Any], timeout: float | None, kind: type[GatewayError]
 ) -> None:
     """What came is passed on, then the error; nothing is tried again."""
     vendor.script(Stream([FIRST, asyncio.Event()]))

@@ -58,9 +58,7 @@ def test_shown_usage_is_not_touched() -> None:
     assert meter.usage is not None
 
 
-@pytest.mark.parametrize(
-    "usage", [{"prompt_tokens": None}, {"prompt_tokens": "x"}], ids=["null", "text"]
-)
+@pytest.mark.parametrize("usage", [{"prompt_tokens": None}, {"prompt_tokens": "x"}], ids=["null", "text"])
 def test_usage_that_cannot_be_read_is_passed_on(usage: dict[str, Any]) -> None:
     """It may mean something to the caller."""
     block = sent({"choices": [], "usage": usage})

@@ -307,7 +307,9 @@ async def test_the_typed_edge_says_the_same(stack: Stack, case: Typed, shape: st
 
 async def test_a_message_over_the_limit_is_refused_on_native_grpc(stack: Stack) -> None:
     """gRPC's own limit stands a little above the body limit of the JSON edge."""
-    request = json_format.ParseDict({"chat": {"model": "custom/echo", "messages": [USER]}}, pb.CreateChatCompletionRequest())
+    request = json_format.ParseDict(
+        {"chat": {"model": "custom/echo", "messages": [USER]}}, pb.CreateChatCompletionRequest()
+    )
     request.chat.user = "x" * (stack.settings.service.max_body_bytes + 128 * 1024)
     options = [("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(stack.grpc, options=options) as channel:

@@ -258,9 +258,7 @@ async def test_the_grpc_deadline_bounds_the_call(stack: Stack, vendor: Vendor, w
     async with stack.channel(stack.envoy if way == "envoy" else None) as channel:
         stub: Any = ChatServiceStub(channel)
         await channel.channel_ready()
-        call = stub.CreateChatCompletion(
-            pb.CreateChatCompletionRequest(chat=typed()), metadata=AUTH, timeout=0.5
-        )
+        call = stub.CreateChatCompletion(pb.CreateChatCompletionRequest(chat=typed()), metadata=AUTH, timeout=0.5)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
     async with asyncio.timeout(5):
@@ -287,9 +285,7 @@ async def test_a_caller_that_leaves_frees_the_vendor(stack: Stack, vendor: Vendo
                 async for _ in stub.StreamChatCompletion(request, metadata=AUTH, timeout=20):
                     pass
             else:
-                await stub.CreateChatCompletion(
-                    pb.CreateChatCompletionRequest(chat=typed()), metadata=AUTH, timeout=20
-                )
+                await stub.CreateChatCompletion(pb.CreateChatCompletionRequest(chat=typed()), metadata=AUTH, timeout=20)
 
     task = asyncio.create_task(call())
     async with asyncio.timeout(10):
@@ -308,9 +304,7 @@ async def test_the_typed_edge_streams_chunks(stack: Stack, vendor: Vendor, way: 
     async with stack.channel(stack.envoy if way == "envoy" else None) as channel:
         stub: Any = ChatServiceStub(channel)
         request = pb.StreamChatCompletionRequest(chat=typed(), include_usage=True)
-        chunks = [
-            message.chunk async for message in stub.StreamChatCompletion(request, metadata=AUTH, timeout=20)
-        ]
+        chunks = [message.chunk async for message in stub.StreamChatCompletion(request, metadata=AUTH, timeout=20)]
 
     assert "".join(chunk.choices[0].delta.content for chunk in chunks if chunk.choices) == "ab"
     assert chunks[-1].usage.total_tokens == 7

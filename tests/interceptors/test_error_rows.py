@@ -28,7 +28,7 @@ from llmgateway.v1 import (
 from tests.support.envoy import running_envoy, settings_for
 from tests.support.error_rows import ROWS, Row
 
-TEXT = "What went wrong, with ümläuts and a \"quote\"."
+TEXT = 'What went wrong, with ümläuts and a "quote".'
 ROW_IDS = [row.name for row in ROWS]
 BY_NAME = {row.name: row for row in ROWS}
 
@@ -89,7 +89,7 @@ async def refusing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
     registry = CollectorRegistry()
     chain = build_chain(StaticKeys((), required=False), Metrics(registry), time.monotonic)
     server = grpc.aio.server(interceptors=(chain,))
-    services: Any = _Refusing()
+    services: Any = _Refusing()  # type: ignore[abstract]  # only the refusing RPCs are called
     chat_service_pb2_grpc.add_ChatServiceServicer_to_server(services, server)
     openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(services, server)
     server.add_insecure_port(f"unix:{settings.upstreams[0]}")
@@ -149,7 +149,7 @@ async def test_a_grpc_caller_gets_status_and_details(refusing: Refusing, row: Ro
 
     assert caught.value.code() == row.status_code
     assert caught.value.details() == TEXT
-    trailers = {key: value for key, value in caught.value.trailing_metadata() or ()}
+    trailers = dict(caught.value.trailing_metadata() or ())
     assert not {"x-error-body", "x-http-status"} & trailers.keys()
     found = _unpacked(status)
     info = found["ErrorInfo"]

@@ -22,7 +22,8 @@ async def test_a_request_travels_as_the_bytes_that_came(vendor: Vendor) -> None:
     """Only `model` differs: spacing, number formats, key order and unknown nested fields stay."""
     vendor.script_json(completion())
     sent = (
-        b'{ "temperature" : 1.0,\n"messages":[{"role":"user","content":"\\u00fc h\xc3\xa9","cache_control":{"b":1,"a":2}}],'
+        b'{ "temperature" : 1.0,\n"messages":[{"role":"user","content":"\\u00fc h\xc3\xa9",'
+        b'"cache_control":{"b":1,"a":2}}],'
         b'"model":"openai/gpt-test","metadata":{"z":"1","a":"2"} }'
     )
     async with provider_for(vendor) as provider:

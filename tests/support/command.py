@@ -17,7 +17,9 @@ from tests.support.envoy import free_port
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 40
 STOP_LIMIT_S = 30
-_OURS = re.compile(r"^(SERVICE|GRPC|METRICS|MAX_|SHUTDOWN|ALLOWED|REQUIRE|CORS|ENABLE|AI_|REQUEST_|STREAM_|FIRST_|LOG_)")
+_OURS = re.compile(
+    r"^(SERVICE|GRPC|METRICS|MAX_|SHUTDOWN|ALLOWED|REQUIRE|CORS|ENABLE|AI_|REQUEST_|STREAM_|FIRST_|LOG_)"
+)
 
 
 def environment_of(settings: Mapping[str, str]) -> dict[str, str]:

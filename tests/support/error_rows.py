@@ -50,8 +50,14 @@ ROWS = (
         errors.PayloadTooLarge, "RESOURCE_EXHAUSTED", 413, _CALLER,
         "request_too_large", "PAYLOAD_TOO_LARGE", "caller", False,
     ),
-    Row(errors.UnsupportedFeature, "UNIMPLEMENTED", 501, _CALLER, "unsupported", "UNSUPPORTED_FEATURE", "caller", False),
-    Row(errors.RateLimited, "RESOURCE_EXHAUSTED", 429, "requests", "rate_limit_exceeded", "RATE_LIMITED", "policy", True),
+    Row(
+        errors.UnsupportedFeature, "UNIMPLEMENTED", 501, _CALLER,
+        "unsupported", "UNSUPPORTED_FEATURE", "caller", False,
+    ),
+    Row(
+        errors.RateLimited, "RESOURCE_EXHAUSTED", 429, "requests",
+        "rate_limit_exceeded", "RATE_LIMITED", "policy", True,
+    ),
     Row(
         errors.QuotaExceeded, "RESOURCE_EXHAUSTED", 429, "insufficient_quota",
         "insufficient_quota", "QUOTA_EXCEEDED", "policy", False,
@@ -66,12 +72,18 @@ ROWS = (
         errors.ProviderOverloaded, "UNAVAILABLE", 503, _BUSY,
         "server_is_overloaded", "PROVIDER_OVERLOADED", "provider", True,
     ),
-    Row(errors.ProviderTimeout, "DEADLINE_EXCEEDED", 504, "server_error", "timeout", "PROVIDER_TIMEOUT", "provider", True),
+    Row(
+        errors.ProviderTimeout, "DEADLINE_EXCEEDED", 504, "server_error",
+        "timeout", "PROVIDER_TIMEOUT", "provider", True,
+    ),
     Row(
         errors.AllProvidersFailed, "UNAVAILABLE", 502, "server_error",
         "all_providers_failed", "ALL_PROVIDERS_FAILED", "provider", True,
     ),
-    Row(errors.DeadlineExceeded, "DEADLINE_EXCEEDED", 504, "server_error", "timeout", "DEADLINE_EXCEEDED", "gateway", True),
+    Row(
+        errors.DeadlineExceeded, "DEADLINE_EXCEEDED", 504, "server_error",
+        "timeout", "DEADLINE_EXCEEDED", "gateway", True,
+    ),
     Row(errors.Overloaded, "UNAVAILABLE", 503, _BUSY, "server_is_overloaded", "OVERLOADED", "gateway", True),
     Row(errors.Draining, "UNAVAILABLE", 503, _BUSY, "server_is_overloaded", "DRAINING", "gateway", True),
     Row(errors.InternalError, "INTERNAL", 500, "server_error", None, "INTERNAL", "gateway", False),

@@ -34,7 +34,11 @@ class _Numbers(msgspec.Struct):
 @pytest.mark.parametrize(
     ("body", "param", "message"),
     [
-        (b'{"list_of":[[1],[2,"x"]]}', "list_of[1][1]", "Invalid type for 'list_of[1][1]': expected integer, got string."),
+        (
+            b'{"list_of":[[1],[2,"x"]]}',
+            "list_of[1][1]",
+            "Invalid type for 'list_of[1][1]': expected integer, got string.",
+        ),
         (b'{"either":true}', "either", "Invalid type for 'either': expected integer or string, got boolean."),
         (b"[]", None, "Invalid type for the request body: expected object, got array."),
     ],
