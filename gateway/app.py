@@ -17,11 +17,13 @@ from gateway.admission.keys import StaticKeys
 from gateway.config import Settings
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
+from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.providers.registry import build_provider
 from gateway.providers.upstream import open_session
 from gateway.services.chat_service import ChatService
+from gateway.services.embedding_service import EmbeddingService
 from gateway.services.model_service import ModelService
 from gateway.services.openai_service import OpenAIService
 from gateway.services.system_service import SystemService
@@ -29,6 +31,8 @@ from gateway.telemetry.metrics import Metrics
 from llmgateway.v1 import (
     chat_service_pb2,
     chat_service_pb2_grpc,
+    embedding_service_pb2,
+    embedding_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     openai_service_pb2,
@@ -41,7 +45,13 @@ _log = structlog.get_logger("gateway.app")
 
 SERVICE_NAMES: Final = tuple(
     service.full_name
-    for module in (chat_service_pb2, model_service_pb2, openai_service_pb2, system_service_pb2)
+    for module in (
+        chat_service_pb2,
+        embedding_service_pb2,
+        model_service_pb2,
+        openai_service_pb2,
+        system_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 _METADATA_LIMIT: Final = 64 * 1024
@@ -79,6 +89,7 @@ async def running(
             providers[name] = (provider, provider_settings)
         catalog = Catalog(providers, settings.aliases)
         chat = ChatDispatcher(catalog, settings.time)
+        embeddings = EmbeddingDispatcher(catalog, settings.time)
         keys = StaticKeys(settings.access.api_keys, required=settings.access.require_auth)
         lifecycle = Lifecycle()
         health = aio.HealthServicer()
@@ -89,7 +100,8 @@ async def running(
         )
         chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatService(chat), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
-        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(OpenAIService(chat, catalog), server)
+        embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(EmbeddingService(embeddings), server)
+        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(OpenAIService(chat, embeddings, catalog), server)
         system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(lifecycle, commit), server)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         reflected = (*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)

@@ -136,7 +136,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 BUILT_IN_PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "custom": {"kind": "custom", "models": ["echo"]},
+    "custom": {"kind": "custom", "models": ["echo", "embed"]},
     "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
 }
 

@@ -93,8 +93,9 @@ class GatewayError(Exception):
 
     `message` reaches the caller as it is; `param` names the request field (OpenAI's spelling, e.g.
     `messages[0].content`); `retry_after` is in seconds; `details` are public variables of the message for
-    `ErrorInfo.metadata`. `type_` and `code` replace the row's OpenAI words where one row has several. `vendor_text`
-    tells that `message` repeats a vendor's words: for the caller, not for logs, because they may quote the prompt.
+    `ErrorInfo.metadata`. `vendor_text` tells that `message` repeats a vendor's words: they are for the caller and not
+    for logs, because they may quote the prompt. `type_` and `code` replace the row's OpenAI words where one row has
+    several.
     """
 
     grpc_code: StatusCode = StatusCode.INTERNAL

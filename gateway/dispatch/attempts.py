@@ -4,16 +4,35 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from gateway.config import TimeSettings
+from gateway.dispatch.ask import Ask
 from gateway.dispatch.catalog import Target
-from gateway.errors import AllProvidersFailed, GatewayError
+from gateway.errors import AllProvidersFailed, DeadlineExceeded, GatewayError
 from gateway.telemetry.record import CallRecord
 
 T = TypeVar("T")
 
 _BASE_DELAY_S: Final = 0.25
 _MAX_DELAY_S: Final = 8.0
+
+
+async def whole_answer(
+    ask: Ask[Any], targets: Sequence[Target], attempt: Callable[[Target], Awaitable[T]], limits: TimeSettings
+) -> T:
+    """Return the first answer that an attempt gives, as `first_success` does, all of it before the ask's deadline.
+
+    Raises DeadlineExceeded when that passes first.
+    """
+    deadline = ask.started + (ask.timeout or limits.request_s)
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await first_success(
+                targets, attempt, max_retries=limits.max_retries, deadline=deadline, record=ask.record
+            )
+    except TimeoutError:
+        raise DeadlineExceeded from None
 
 
 async def first_success(

@@ -1,63 +1,17 @@
 """One chat call, from its body to its answer: resolve, attempt, meter."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 
-import msgspec
-
 from gateway.config import TimeSettings
-from gateway.dispatch.attempts import first_success
+from gateway.dispatch.ask import ChatAsk
+from gateway.dispatch.attempts import first_success, whole_answer
 from gateway.dispatch.catalog import Catalog, Target
 from gateway.dispatch.meter import StreamMeter
 from gateway.dispatch.silence import SilenceLimit
-from gateway.errors import DeadlineExceeded, GatewayError, ProviderError, ProviderTimeout
+from gateway.errors import DeadlineExceeded, ProviderError, ProviderTimeout
 from gateway.providers.base import Block, ChatCall
-from gateway.telemetry.record import CallRecord
-from gateway.wire.chat import ChatRequest, parse_chat_request
 from gateway.wire.sse import DONE
-
-
-class ChatAsk(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed chat request and whose it is.
-
-    `provider` is the path's prefix, empty without one. `timeout` is the caller's own, in seconds, counted from
-    `started` (`time.monotonic()`); None takes the configured one. `unknown_field` is the error for a field that OpenAI
-    does not document, raised unless the target forwards such fields.
-    """
-
-    request: ChatRequest
-    body: bytes
-    provider: str
-    request_id: str
-    started: float
-    timeout: float | None
-    record: CallRecord
-    unknown_field: GatewayError | None = None
-
-    @classmethod
-    def parse(
-        cls,
-        body: bytes,
-        *,
-        request_id: str,
-        started: float,
-        timeout: float | None,
-        record: CallRecord,
-        provider: str = "",
-    ) -> "ChatAsk":
-        """Return the call for a JSON body. Raises MalformedJson or InvalidRequest."""
-        request, unknown_field = parse_chat_request(body)
-        return cls(
-            request=request,
-            body=body,
-            provider=provider,
-            request_id=request_id,
-            started=started,
-            timeout=timeout,
-            record=record,
-            unknown_field=unknown_field,
-        )
 
 
 class ChatDispatcher:
@@ -69,28 +23,20 @@ class ChatDispatcher:
 
     async def complete(self, ask: ChatAsk) -> bytes:
         """Return the body of the whole answer. Raises leaves of GatewayError."""
-        targets = self._targets(ask)
-        deadline = ask.started + (ask.timeout or self._limits.request_s)
 
         async def attempt(target: Target) -> bytes:
             completion = await target.provider.complete(_call(ask, target))
             ask.record.usage = completion.usage
             return completion.body
 
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await first_success(
-                    targets, attempt, max_retries=self._limits.max_retries, deadline=deadline, record=ask.record
-                )
-        except TimeoutError:
-            raise DeadlineExceeded from None
+        return await whole_answer(ask, ask.targets(self._catalog), attempt, self._limits)
 
     async def stream(self, ask: ChatAsk) -> AsyncGenerator[Block]:
         """Yield the answer's blocks, the last of which ends with `[DONE]`.
 
         Nothing is retried after the first block. Raises leaves of GatewayError, before or between blocks.
         """
-        targets = self._targets(ask)
+        targets = ask.targets(self._catalog)
         first_deadline = ask.started + (ask.timeout or self._limits.request_s)
         deadline = ask.started + (ask.timeout or self._limits.stream_s)
 
@@ -122,14 +68,6 @@ class ChatDispatcher:
                     block = await _next(blocks, silence, limit, deadline, target)
             finally:
                 await blocks.aclose()
-
-    def _targets(self, ask: ChatAsk) -> list[Target]:
-        targets = self._catalog.resolve(ask.request.model, ask.provider)
-        if ask.unknown_field is not None:
-            targets = [target for target in targets if target.settings.unknown_fields == "forward"]
-            if not targets:
-                raise ask.unknown_field
-        return targets
 
 
 def _call(ask: ChatAsk, target: Target) -> ChatCall:

@@ -6,7 +6,6 @@ import msgspec
 
 from gateway.providers.base import Block
 from gateway.wire.completion import Usage
-from gateway.wire.sse import DONE, event, payloads
 
 
 class _UsageEvent(msgspec.Struct):
@@ -16,6 +15,7 @@ class _UsageEvent(msgspec.Struct):
 
 _DECODER: Final = msgspec.json.Decoder(_UsageEvent)
 _MARK: Final = b'"prompt_tokens"'
+_END: Final = b"\n\n"
 
 
 class StreamMeter:
@@ -28,24 +28,27 @@ class StreamMeter:
         self.usage: Usage | None = None
 
     def take(self, block: Block) -> Block:
-        """Read one block and return what the caller gets of it, which may be empty."""
-        if _MARK not in block:
+        """Read one block and return what the caller gets of it, which may be empty.
+
+        Only the block's last event with usage is parsed: where a vendor counts along the way, the last count holds.
+        """
+        mark = block.rfind(_MARK)
+        if mark < 0:
             return block
-        kept = []
-        for payload in payloads(block):
-            chunk = _read(payload)
-            if chunk is not None and chunk.usage is not None:
-                self.usage = chunk.usage
-                if not chunk.choices and not self._show_usage:
-                    continue
-            kept.append(event(payload))
-        if self._show_usage:
+        before = block.rfind(_END, 0, mark)
+        start = before + len(_END) if before >= 0 else 0
+        end = block.index(_END, mark) + len(_END)
+        chunk = _read(block[start:end])
+        if chunk is None or chunk.usage is None:
             return block
-        return b"".join(kept) + (DONE if block.endswith(DONE) else b"")
+        self.usage = chunk.usage
+        if chunk.choices or self._show_usage:
+            return block
+        return block[:start] + block[end:]
 
 
-def _read(payload: bytes) -> _UsageEvent | None:
+def _read(sse_event: bytes) -> _UsageEvent | None:
     try:
-        return _DECODER.decode(payload)
+        return _DECODER.decode(sse_event.removeprefix(b"data: "))
     except msgspec.DecodeError:
         return None

@@ -10,10 +10,11 @@ _SANE: Final = re.compile(r"^[A-Za-z0-9._:/+=@-]{1,128}$")
 
 
 class RequestIdInterceptor:
-    """Sets `rpc.request_id` and sends it back in the trailing metadata (Envoy puts it in the HTTP headers)."""
+    """Sets `rpc.request_id`, and sends it back in the trailing metadata; HTTP callers get theirs from Envoy."""
 
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
         sent = rpc.metadata.get("x-request-id", "")
         rpc.request_id = sent if _SANE.match(sent) else str(uuid.uuid4())
-        rpc.context.set_trailing_metadata((("x-request-id", rpc.request_id),))
+        if not rpc.from_http:
+            rpc.context.set_trailing_metadata((("x-request-id", rpc.request_id),))
         return await proceed()

@@ -1,7 +1,7 @@
 """The seam between the pipeline and a provider.
 
-A provider speaks OpenAI's wire format towards the gateway, whatever its vendor speaks: it takes a parsed chat request
-and answers with the bytes of a `chat.completion`, or with a stream of blocks.
+A provider speaks OpenAI's wire format towards the gateway, whatever its vendor speaks: it takes a parsed request and
+answers with the bytes of a `chat.completion` or of an embeddings list, or with a stream of blocks.
 """
 
 from collections.abc import AsyncGenerator
@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.wire.chat import ChatRequest
 from gateway.wire.completion import Usage
+from gateway.wire.embeddings import EmbeddingRequest
 
 Block = bytes
 """One or more whole SSE events of `chat.completion.chunk` objects (`data: {...}\\n\\n`, LF only).
@@ -38,6 +39,40 @@ class ProviderCompletion(msgspec.Struct, frozen=True):
     usage: Usage | None = None
 
 
+class EmbeddingCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One embeddings request, bound for one provider; its fields are as those of ChatCall."""
+
+    request: EmbeddingRequest
+    body: bytes
+    model: str
+    request_id: str
+
+
+class ProviderEmbeddings(msgspec.Struct, frozen=True):
+    """The body of an embeddings answer, its vectors in the encoding that the request asks for.
+
+    `usage` is None if the vendor does not count tokens.
+    """
+
+    body: bytes
+    usage: Usage | None = None
+
+
+class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One model as its vendor lists it. `id` is the name that calls use; what the vendor does not say is None or empty.
+
+    `created` is Unix seconds. `context_window` and `max_output_tokens` are tokens. `capabilities` uses the words of
+    `gateway.catalog.entries.Capability`.
+    """
+
+    id: str
+    owned_by: str = ""
+    created: int = 0
+    capabilities: tuple[str, ...] = ()
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+
+
 class Provider(Protocol):
     """One configured provider.
 
@@ -59,6 +94,14 @@ class Provider(Protocol):
 
         A stream that breaks off raises ProviderError.
         """
+        ...
+
+    async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
+        """Return one vector for each input, in their order. Raises UnsupportedFeature if the vendor makes none."""
+        ...
+
+    async def models(self) -> list[ListedModel]:
+        """Return what the vendor lists now. Raises UnsupportedFeature if it has no list."""
         ...
 
     async def aclose(self) -> None:

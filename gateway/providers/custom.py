@@ -1,6 +1,6 @@
 """The built-in provider: deterministic, without network, to build and test against.
 
-Its one model, `echo`, answers by rule:
+Its chat model, `echo`, answers by rule:
 
 - with tools (and `tool_choice` not `none`), unless the last message is a tool's result: one call of the tool that
   `tool_choice` names, else of the first, with arguments made from its schema;
@@ -8,7 +8,7 @@ Its one model, `echo`, answers by rule:
 - otherwise the text of the last message.
 
 Tokens are counted with `o200k_base`. `stop`, the output cap, `n` and `logprobs` act as they do at OpenAI; sampling
-settings have nothing to act on.
+settings have nothing to act on. The embeddings model, `embed`, is in `custom_embeddings`.
 """
 
 import asyncio
@@ -21,7 +21,15 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from gateway.errors import ModelNotFound
-from gateway.providers.base import Block, ChatCall, ProviderCompletion
+from gateway.providers import custom_embeddings
+from gateway.providers.base import (
+    Block,
+    ChatCall,
+    EmbeddingCall,
+    ListedModel,
+    ProviderCompletion,
+    ProviderEmbeddings,
+)
 from gateway.providers.schema_example import example
 from gateway.providers.tokens import count_tokens, token_texts
 from gateway.wire.chat import (
@@ -105,13 +113,22 @@ class CustomProvider:
         usage = Chunk(**head, choices=[], usage=_usage(call, answer))  # type: ignore[arg-type]  # as above
         yield event(msgspec.json.encode(usage)) + DONE
 
+    async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
+        return custom_embeddings.embed(call)
+
+    async def models(self) -> list[ListedModel]:
+        return [
+            ListedModel(id=MODEL, capabilities=("chat", "tools", "json_schema", "logprobs")),
+            ListedModel(id=custom_embeddings.MODEL, capabilities=("embeddings",)),
+        ]
+
     async def aclose(self) -> None:
         """Nothing to release."""
 
 
 def _answer(call: ChatCall) -> _Answer:
     if call.model != MODEL:
-        raise ModelNotFound(f"The built-in provider has one model, '{MODEL}', not '{call.model}'.", param="model")
+        raise ModelNotFound(f"The built-in provider has one chat model, '{MODEL}', not '{call.model}'.", param="model")
     request = call.request
     tool = _tool_to_call(request)
     if tool is not None:

@@ -8,8 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -18,11 +17,20 @@ from yarl import URL
 
 from gateway.config import ProviderSettings
 from gateway.errors import GatewayError, ProviderError
-from gateway.providers.base import Block, ChatCall, ProviderCompletion
-from gateway.providers.upstream import post, stream_error, without
+from gateway.providers.base import (
+    Block,
+    ChatCall,
+    EmbeddingCall,
+    ListedModel,
+    ProviderCompletion,
+    ProviderEmbeddings,
+)
+from gateway.providers.upstream import get, post, stream_error, without
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
+
+T = TypeVar("T")
 
 _ERROR_KEY: Final = re.compile(rb'"error"\s*:\s*[{"]')
 
@@ -34,8 +42,41 @@ class _Shape(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _EmbeddingsShape(msgspec.Struct):
+    """What an embeddings list must have to be one."""
+
+    data: list[msgspec.Raw]
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Card(msgspec.Struct):
+    """One entry of `GET /models`. OpenAI has the first three fields; the others are what vendors add, each its own."""
+
+    id: str
+    created: float | None = None
+    owned_by: str | None = None
+    context_window: int | None = None
+    context_length: int | None = None
+    max_context_length: int | None = None
+    max_model_len: int | None = None
+
+    def listed(self) -> ListedModel:
+        return ListedModel(
+            id=self.id,
+            created=int(self.created or 0),
+            owned_by=self.owned_by or "",
+            context_window=self.context_window or self.context_length or self.max_context_length or self.max_model_len,
+        )
+
+
+class _Cards(msgspec.Struct):
+    data: list[_Card]
+
+
 _SHAPE: Final = msgspec.json.Decoder(_Shape)
 _USAGE: Final[msgspec.json.Decoder[Usage | None]] = msgspec.json.Decoder(Usage | None)
+_EMBEDDINGS: Final = msgspec.json.Decoder(_EmbeddingsShape)
+_CARDS: Final = msgspec.json.Decoder(_Cards)
 
 
 class OpenAIProvider:
@@ -52,7 +93,9 @@ class OpenAIProvider:
             organization=None,
             project=None,
         )
-        self._chat_url = URL(str(self._client.base_url.join("chat/completions")))
+        self._chat_url = self._url("chat/completions")
+        self._embeddings_url = self._url("embeddings")
+        self._models_url = self._url("models")
         self._headers = _identity(self._client, with_key=bool(settings.api_key))
         self._secrets = [
             secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
@@ -64,13 +107,13 @@ class OpenAIProvider:
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
-        async with self._post(body) as response:
+        async with self._post(self._chat_url, body) as response:
             answer = await response.read()
         return self._completion(answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = self._body(call, streaming=True)
-        async with self._post(body) as response:
+        async with self._post(self._chat_url, body) as response:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -90,11 +133,28 @@ class OpenAIProvider:
                     return
         raise ProviderError(f"Provider '{self._name}' broke off its stream.")
 
-    def _post(self, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return post(self._session, self._name, self._chat_url, self._headers, body, secrets=self._secrets)
+    async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
+        body = replace_fields(call.body, {"model": call.model}) if call.request.model != call.model else call.body
+        async with self._post(self._embeddings_url, body) as response:
+            answer = await response.read()
+        shape = self._read(answer, _EMBEDDINGS, "an embeddings list")
+        if len(shape.data) != len(call.request.inputs):
+            raise ProviderError(f"Provider '{self._name}' did not send one vector for each input.")
+        return ProviderEmbeddings(answer, _usage(shape.usage))
+
+    async def models(self) -> list[ListedModel]:
+        async with get(self._session, self._name, self._models_url, self._headers, secrets=self._secrets) as response:
+            answer = await response.read()
+        return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
+
+    def _post(self, url: URL, body: bytes) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets)
 
     async def aclose(self) -> None:
         await self._client.close()
+
+    def _url(self, path: str) -> URL:
+        return URL(str(self._client.base_url.join(path)))
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
         changes: dict[str, Any] = {}
@@ -103,22 +163,31 @@ class OpenAIProvider:
         if streaming != bool(call.request.stream):
             changes["stream"] = streaming
         if streaming and self._settings.stream_usage and not call.request.wants_usage:
-            changes["stream_options"] = {"include_usage": True}
+            sent = call.request.stream_options
+            kept = (
+                {}
+                if sent is None or sent.include_obfuscation is None
+                else {"include_obfuscation": sent.include_obfuscation}
+            )
+            changes["stream_options"] = {"include_usage": True, **kept}
         if self._settings.max_output_tokens is not None and call.request.output_cap is None:
             changes["max_completion_tokens"] = self._settings.max_output_tokens
         return replace_fields(call.body, changes) if changes else call.body
 
     def _completion(self, answer: bytes) -> ProviderCompletion:
-        """Check that `answer` is a completion: some vendors send an error, or HTML, with status 200."""
-        try:
-            shape = _SHAPE.decode(answer)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            if _ERROR_KEY.search(answer):
-                raise stream_error(self._name, without(self._secrets, answer)) from exc
-            raise ProviderError(f"Provider '{self._name}' sent an answer that is not a completion.") from exc
+        shape = self._read(answer, _SHAPE, "a completion")
         if not shape.choices:
             raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
         return ProviderCompletion(answer, _usage(shape.usage))
+
+    def _read(self, answer: bytes, decoder: msgspec.json.Decoder[T], expected: str) -> T:
+        """Return what `answer` holds: some vendors send an error, or HTML, with status 200."""
+        try:
+            return decoder.decode(answer)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            if _ERROR_KEY.search(answer):
+                raise stream_error(self._name, without(self._secrets, answer)) from exc
+            raise ProviderError(f"Provider '{self._name}' sent an answer that is not {expected}.") from exc
 
 
 def _usage(sent: msgspec.Raw) -> Usage | None:

@@ -1,6 +1,7 @@
 """Token counting with OpenAI's public vocabulary, offline."""
 
 import functools
+from collections.abc import Sequence
 from typing import Final
 
 import bpe_openai
@@ -34,3 +35,9 @@ def token_texts(text: str) -> list[str]:
 def count_tokens(text: str) -> int:
     """Return how many tokens of `o200k_base` the text has."""
     return len(_encoding().encode_ordinary(text))
+
+
+def token_bytes(tokens: Sequence[int]) -> bytes:
+    """Return the text, as UTF-8 bytes, that tokens of `o200k_base` stand for. Raises KeyError for an unknown token."""
+    joined: bytes = _encoding().decode_bytes(list(tokens))
+    return joined

@@ -6,7 +6,7 @@ import email.utils
 import io
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -46,8 +46,7 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
     )
 
 
-@contextlib.asynccontextmanager
-async def post(
+def post(
     session: aiohttp.ClientSession,
     provider: str,
     url: URL,
@@ -55,17 +54,36 @@ async def post(
     body: bytes,
     *,
     secrets: Sequence[bytes] = (),
-) -> AsyncIterator[aiohttp.ClientResponse]:
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
     `secrets` are taken out of what the vendor says when it fails. Raises the row of the error table for every other
     status and for a failing connection.
     """
+    # aiohttp sends a file piece by piece, where a large text would hold up the event loop.
+    data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
+    return _answer(session.post(url, data=data, headers=headers, allow_redirects=False), provider, secrets)
+
+
+def get(
+    session: aiohttp.ClientSession,
+    provider: str,
+    url: URL,
+    headers: Mapping[str, str],
+    *,
+    secrets: Sequence[bytes] = (),
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    """Send one GET, otherwise as `post`."""
+    return _answer(session.get(url, headers=headers, allow_redirects=False), provider, secrets)
+
+
+@contextlib.asynccontextmanager
+async def _answer(
+    request: Awaitable[aiohttp.ClientResponse], provider: str, secrets: Sequence[bytes]
+) -> AsyncIterator[aiohttp.ClientResponse]:
     response: aiohttp.ClientResponse | None = None
     try:
-        # aiohttp sends a file piece by piece, where a large text would hold up the event loop.
-        data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
-        response = await session.post(url, data=data, headers=headers, allow_redirects=False)
+        response = await request
         if response.status != 200:
             said = without(secrets, await response.content.read(MAX_ERROR_BYTES))
             raise status_error(provider, response.status, response.headers, said)

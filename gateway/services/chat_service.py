@@ -6,10 +6,10 @@ from typing import Any
 
 import grpc.aio
 
-from gateway.dispatch.chat import ChatAsk, ChatDispatcher
-from gateway.interceptors.base import current_rpc
+from gateway.dispatch.ask import ChatAsk
+from gateway.dispatch.chat import ChatDispatcher
 from gateway.services.chat_codec import chat_request_body, chunk_message, completion_message
-from gateway.services.request_options import caller_timeout
+from gateway.services.request_options import caller
 from gateway.wire.sse import payloads
 from llmgateway.v1 import chat_service_pb2 as pb
 from llmgateway.v1.chat_service_pb2_grpc import ChatServiceServicer
@@ -26,7 +26,7 @@ class ChatService(ChatServiceServicer):
     async def CreateChatCompletion(
         self, request: pb.CreateChatCompletionRequest, context: Context
     ) -> pb.CreateChatCompletionResponse:
-        answer = await self._chat.complete(_ask(chat_request_body(request.chat)))
+        answer = await self._chat.complete(ChatAsk.parse(chat_request_body(request.chat), **caller()))
         return pb.CreateChatCompletionResponse(completion=completion_message(answer))
 
     async def StreamChatCompletion(
@@ -38,18 +38,8 @@ class ChatService(ChatServiceServicer):
             include_usage=request.include_usage,
             include_obfuscation=request.include_obfuscation if request.HasField("include_obfuscation") else None,
         )
-        async with contextlib.aclosing(self._chat.stream(_ask(body))) as blocks:
+        ask = ChatAsk.parse(body, **caller())
+        async with contextlib.aclosing(self._chat.stream(ask)) as blocks:
             async for block in blocks:
                 for payload in payloads(block):
                     yield pb.StreamChatCompletionResponse(chunk=chunk_message(payload))
-
-
-def _ask(body: bytes) -> ChatAsk:
-    rpc = current_rpc()
-    return ChatAsk.parse(
-        body,
-        request_id=rpc.request_id,
-        started=rpc.started,
-        timeout=caller_timeout(rpc),
-        record=rpc.record,
-    )

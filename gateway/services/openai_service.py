@@ -7,12 +7,13 @@ import grpc.aio
 import msgspec
 from google.api.httpbody_pb2 import HttpBody
 
+from gateway.dispatch.ask import ChatAsk, EmbeddingAsk
 from gateway.dispatch.catalog import Catalog, ModelCard
-from gateway.dispatch.chat import ChatAsk, ChatDispatcher
-from gateway.errors import UnsupportedFeature
+from gateway.dispatch.chat import ChatDispatcher
+from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.interceptors.base import current_rpc
 from gateway.services.frames import framed
-from gateway.services.request_options import caller_timeout, stream_mode
+from gateway.services.request_options import caller, stream_mode
 from gateway.wire.models import Model, ModelList
 from llmgateway.v1 import openai_service_pb2 as pb
 from llmgateway.v1.openai_service_pb2_grpc import OpenAIServiceServicer
@@ -24,30 +25,24 @@ _JSON = "application/json"
 class OpenAIService(OpenAIServiceServicer):
     """`OpenAIService` of the contract."""
 
-    def __init__(self, chat: ChatDispatcher, catalog: Catalog) -> None:
+    def __init__(self, chat: ChatDispatcher, embeddings: EmbeddingDispatcher, catalog: Catalog) -> None:
         self._chat = chat
+        self._embeddings = embeddings
         self._catalog = catalog
 
     def ChatCompletions(
         self, request: pb.OpenAIServiceChatCompletionsRequest, context: Context
     ) -> AsyncGenerator[HttpBody]:
-        rpc = current_rpc()
-        ask = ChatAsk.parse(
-            request.body.data,
-            provider=request.provider,
-            request_id=rpc.request_id,
-            started=rpc.started,
-            timeout=caller_timeout(rpc),
-            record=rpc.record,
-        )
-        mode = stream_mode(rpc, request.stream_mode, body_streams=bool(ask.request.stream))
+        ask = ChatAsk.parse(request.body.data, provider=request.provider, **caller())
+        mode = stream_mode(current_rpc(), request.stream_mode, body_streams=bool(ask.request.stream))
         return self._whole(ask) if mode is None else framed(self._chat.stream(ask), mode)
 
     async def _whole(self, ask: ChatAsk) -> AsyncGenerator[HttpBody]:
         yield HttpBody(content_type=_JSON, data=await self._chat.complete(ask))
 
     async def Embeddings(self, request: pb.OpenAIServiceEmbeddingsRequest, context: Context) -> HttpBody:
-        raise UnsupportedFeature("No configured provider makes embeddings.")
+        ask = EmbeddingAsk.parse(request.body.data, provider=request.provider, **caller())
+        return HttpBody(content_type=_JSON, data=await self._embeddings.embed(ask))
 
     async def ListModels(self, request: pb.OpenAIServiceListModelsRequest, context: Context) -> HttpBody:
         models = [_model(card) for card in self._catalog.models(request.provider)]

@@ -1,14 +1,25 @@
 """What callers say about a request outside its body."""
 
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from gateway.errors import InvalidRequest
-from gateway.interceptors.base import Rpc
+from gateway.interceptors.base import Rpc, current_rpc
 
 StreamMode = Literal["sse", "ndjson", "text"]
 
 _SHAVED_S = 0.02
 """Kept from the caller's own deadline, so that our answer about it arrives before it passes."""
+
+
+def caller() -> dict[str, Any]:
+    """Return the fields of an `Ask` that the running RPC tells. Raises InvalidRequest as `caller_timeout` does."""
+    rpc = current_rpc()
+    return {
+        "request_id": rpc.request_id,
+        "started": rpc.started,
+        "timeout": caller_timeout(rpc),
+        "record": rpc.record,
+    }
 
 
 def caller_timeout(rpc: Rpc) -> float | None:

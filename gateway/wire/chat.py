@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from gateway.errors import GatewayError
-from gateway.wire.parse import is_unknown_field, parse, require_utf8
+from gateway.wire.parse import parse_request
 
 MAX_TOKENS: Final = 2**31 - 1
 """No model reads or writes more; larger numbers are typing errors."""
@@ -259,13 +259,7 @@ _FORWARDING: Final = msgspec.json.Decoder(_ForwardingChatRequest)
 def parse_chat_request(body: bytes) -> tuple[ChatRequest, GatewayError | None]:
     """Parse a chat request body.
 
-    Returns the request and, when it has a top-level field that OpenAI does not document, the error to raise unless
-    the target forwards unknown fields. Raises MalformedJson or InvalidRequest for everything else.
+    Returns the request and the error for an unknown top-level field, as `parse_request` does. Raises MalformedJson or
+    InvalidRequest for everything else.
     """
-    require_utf8(body)
-    try:
-        return parse(body, _STRICT), None
-    except GatewayError as exc:
-        if not is_unknown_field(exc):
-            raise
-        return parse(body, _FORWARDING), exc
+    return parse_request(body, _STRICT, _FORWARDING)

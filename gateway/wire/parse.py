@@ -45,20 +45,29 @@ def parse(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise MalformedJson("The request body is nested too deeply.") from None
 
 
-def require_utf8(body: bytes) -> None:
-    """Refuse bytes that are not UTF-8: parts of the body travel on unparsed, so the decoder does not see them.
+def parse_request(
+    body: bytes, strict: msgspec.json.Decoder[T], forwarding: msgspec.json.Decoder[Any]
+) -> tuple[T, GatewayError | None]:
+    """Parse a request body; `forwarding` differs from `strict` in that it lets unknown top-level fields pass.
 
-    Raises MalformedJson.
+    Returns the request and, when it has a top-level field that OpenAI does not document, the error to raise unless
+    the target forwards unknown fields. Raises MalformedJson or InvalidRequest for everything else.
     """
+    _require_utf8(body)
+    try:
+        return parse(body, strict), None
+    except InvalidRequest as exc:
+        if exc.code != "unknown_parameter":
+            raise
+        return parse(body, forwarding), exc
+
+
+def _require_utf8(body: bytes) -> None:
+    """Refuse bytes that are not UTF-8: parts of the body travel on unparsed, so the decoder does not see them."""
     try:
         str(body, "utf-8")
     except UnicodeDecodeError as exc:
         raise MalformedJson(f"The request body is not valid UTF-8 at byte {exc.start}.") from None
-
-
-def is_unknown_field(error: GatewayError) -> bool:
-    """Tell whether `error` is `parse`'s complaint about a field that the schema does not have."""
-    return isinstance(error, InvalidRequest) and error.code == "unknown_parameter"
 
 
 def replace_fields(body: bytes, changes: dict[str, Any], drop: tuple[str, ...] = ()) -> bytes:

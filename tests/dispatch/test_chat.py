@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway import errors
-from gateway.dispatch.chat import ChatAsk, ChatDispatcher
+from gateway.dispatch.ask import ChatAsk
+from gateway.dispatch.chat import ChatDispatcher
 from gateway.errors import GatewayError
 from gateway.wire.sse import DONE
 from tests.support.calls import ask_of, body_of, dispatcher_for

@@ -8,7 +8,8 @@ from typing import Any
 
 from gateway.config import ProviderSettings, Secret, TimeSettings
 from gateway.dispatch.catalog import Catalog
-from gateway.dispatch.chat import ChatAsk, ChatDispatcher
+from gateway.dispatch.ask import ChatAsk
+from gateway.dispatch.chat import ChatDispatcher
 from gateway.providers.base import ChatCall
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.upstream import open_session
