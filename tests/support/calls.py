@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.config import ProviderSettings, Secret, TimeSettings
-from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.ask import ChatAsk
+from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
 from gateway.providers.base import ChatCall
 from gateway.providers.openai import OpenAIProvider
