@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from gateway.config import Secret, Settings
-from gateway.envoy import EnvoySettings, envoy_binary, render
+from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
 from gateway.workers import Workers, WorkerStartError, die_with_parent, how_it_ended, stop_process
@@ -84,7 +84,7 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
         except _EnvoyEndedError as exc:
             print(f"llmgateway: {exc}; stopping", file=sys.stderr, flush=True)
             return 1
-        except WorkerStartError as exc:
+        except (WorkerStartError, EnvoyMissingError) as exc:
             raise StartError(str(exc)) from None
     return 0
 

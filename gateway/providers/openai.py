@@ -5,8 +5,9 @@ the shared transport, because the SDK's own call costs several times the CPU. A 
 own SDK's client and a dialect.
 """
 
+import contextlib
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
@@ -25,7 +26,7 @@ from gateway.providers.base import (
     ProviderEmbeddings,
 )
 from gateway.providers.dialect import Dialect
-from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error
+from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error, without
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -120,6 +121,9 @@ class OpenAIProvider:
         self._embeddings_url = self._url("embeddings")
         self._models_url = self._url("models")
         self._headers = _identity(self._client, with_key=bool(settings.api_key))
+        self._secrets = [
+            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
+        ]
 
     @property
     def name(self) -> str:
@@ -127,14 +131,14 @@ class OpenAIProvider:
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
-        async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+        async with self._post(self._chat_url, body) as response:
             self._keep_headers(call, response)
             answer = await response.read()
         return self._completion(answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = self._body(call, streaming=True)
-        async with post(self._session, self._name, self._chat_url, self._headers, body) as response:
+        async with self._post(self._chat_url, body) as response:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -145,7 +149,7 @@ class OpenAIProvider:
             async for data in response.content.iter_any():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
-                    block, error = _split_at_error(self._name, block)
+                    block, error = _split_at_error(self._name, block, self._secrets)
                 if block:
                     yield patch(block) if patch else block
                 if error is not None:
@@ -157,7 +161,7 @@ class OpenAIProvider:
 
     async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
         body = replace_fields(call.body, {"model": call.model}) if call.request.model != call.model else call.body
-        async with post(self._session, self._name, self._embeddings_url, self._headers, body) as response:
+        async with self._post(self._embeddings_url, body) as response:
             answer = await response.read()
         shape = self._read(answer, _EMBEDDINGS, "an embeddings list")
         if len(shape.data) != len(call.request.inputs):
@@ -165,9 +169,12 @@ class OpenAIProvider:
         return ProviderEmbeddings(answer, _usage(shape.usage))
 
     async def models(self) -> list[ListedModel]:
-        async with get(self._session, self._name, self._models_url, self._headers) as response:
+        async with get(self._session, self._name, self._models_url, self._headers, secrets=self._secrets) as response:
             answer = await response.read()
         return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
+
+    def _post(self, url: URL, body: bytes) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -212,7 +219,7 @@ class OpenAIProvider:
             return decoder.decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             if _ERROR_KEY.search(answer):
-                raise stream_error(self._name, answer) from exc
+                raise stream_error(self._name, without(self._secrets, answer)) from exc
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not {expected}.") from exc
 
 
@@ -220,11 +227,11 @@ def _usage(sent: msgspec.Raw) -> Usage | None:
     """Return the usage; a vendor that writes it in its own way still gave its answer."""
     try:
         return _USAGE.decode(sent)
-    except msgspec.DecodeError:
+    except ValueError:
         return None
 
 
-def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | None]:
+def _split_at_error(provider: str, block: Block, secrets: Sequence[bytes]) -> tuple[Block, GatewayError | None]:
     """Return the events before the first one that is an error, and its row; the whole block if there is none."""
     good: list[bytes] = []
     for payload in payloads(block):
@@ -233,7 +240,7 @@ def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | 
         except (ValueError, RecursionError):  # not JSON: whoever reads it will say so
             error = None
         if error:
-            return b"".join(good), stream_error(provider, payload)
+            return b"".join(good), stream_error(provider, without(secrets, payload))
         good.append(event(payload))
     return block, None
 

@@ -182,7 +182,7 @@ async def test_a_stream_that_is_cut(wire: Wire, vendor: Vendor, end: str) -> Non
     vendor.script(Stream([wire.first], end=end))
     blocks = []
     async with running(wire, vendor) as provider:
-        with pytest.raises(ProviderError):  # noqa: PT012  # what came before counts too
+        with pytest.raises(ProviderError):  # what came before counts too
             async for block in provider.stream(chat_call(stream=True)):
                 blocks.append(block)  # noqa: PERF401  # a comprehension would lose the blocks with the error
 

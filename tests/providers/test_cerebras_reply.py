@@ -122,7 +122,7 @@ async def test_an_error_within_a_stream_keeps_its_status(cerebras_vendor: Strict
     error = {"error": {"message": "queue is full", "code": "queue_exceeded"}, "status_code": 503}
     cerebras_vendor.script(Stream([sse(delta({"role": "assistant"}), error, done=False)]))
     blocks = []
-    with pytest.raises(ProviderOverloaded):  # noqa: PT012  # what came before counts too
+    with pytest.raises(ProviderOverloaded):  # what came before counts too
         async for block in cerebras.stream(chat_call(stream=True)):
             blocks.append(block)  # noqa: PERF401  # a comprehension would lose the blocks with the error
 

@@ -220,7 +220,7 @@ async def test_an_error_line_ends_the_stream(ollama_vendor: StrictVendor, ollama
         Stream([ndjson([answer({"content": "a"}, done=False), {"error": "the runner died"}])], content_type="x/y")
     )
     blocks = []
-    with pytest.raises(ProviderError, match="the runner died"):  # noqa: PT012  # what came before counts too
+    with pytest.raises(ProviderError, match="the runner died"):  # what came before counts too
         async for block in ollama.stream(chat_call(stream=True)):
             blocks.append(block)  # noqa: PERF401  # a comprehension would lose the blocks with the error
 

@@ -18,6 +18,8 @@ class Received:
     path: str
     headers: Mapping[str, str]
     text: str
+    peer: object = None
+    """The other end of the connection that it came by."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -69,7 +71,9 @@ class Vendor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         text = (await request.read()).decode()
         caller_gone = self.caller_gone  # this test's, also if the caller leaves in the next one
-        self.received.append(Received(request.path_qs, dict(request.headers), text))
+        assert request.transport is not None
+        peer = request.transport.get_extra_info("peername")
+        self.received.append(Received(request.path_qs, dict(request.headers), text, peer))
         self.arrived.set()
         if not self._script:
             return web.Response(status=500, text="nothing scripted")
