@@ -6,6 +6,7 @@ process's: event loop, writer and SQLite's threads. An empty loop at the same ra
 
 import argparse
 import asyncio
+import functools
 import json
 import tempfile
 import time
@@ -16,11 +17,12 @@ from typing import Any, Final
 
 import uvloop
 
-from gateway.admission.key_store import KeyStore
+from gateway.admission.admission import Admission
+from gateway.admission.keys import Keys
 from gateway.catalog.entries import ModelFacts, Prices
 from gateway.config import LimitSpec, ProviderSettings, load
 from gateway.dispatch.ask import ChatAsk
-from gateway.state import State, open_state, open_stored
+from gateway.state import open_state, open_stored
 from gateway.telemetry.record import CallRecord
 from gateway.wire.completion import Usage
 
@@ -40,11 +42,11 @@ _FACTS: Final = ModelFacts(prices=Prices(input=2_500_000_000, output=10_000_000_
 _USAGE: Final = Usage(prompt_tokens=50, completion_tokens=20, total_tokens=70)
 
 
-async def _call(state: State, key: str, target: Any) -> None:
-    caller = await state.keys.identify(key)
+async def _call(keys: Keys, admission: Admission, key: str, target: Any) -> None:
+    caller = await keys.identify(key)
     record = CallRecord()
     ask = ChatAsk.parse(_BODY, request_id="bench", started=time.monotonic(), timeout=None, record=record, caller=caller)
-    permit, targets = state.admission.admit(ask.facts(60.0), [target])
+    permit, targets = admission.admit(ask.facts(60.0), [target])
     async with permit:
         await permit.use(targets[0])
         await asyncio.sleep(0)
@@ -73,18 +75,18 @@ async def _measure(rates: list[int], seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = load({"DATABASE_URL": f"sqlite:///{folder}/gateway.db"}, _empty(Path(folder)))
         async with open_stored(settings.storage) as stored:
-            store: KeyStore = stored.keys
-            _, secret = await store.create("bench", limits=_LIMITS)
-            async with open_state(settings, stored, lambda *_: _FACTS) as state:
-                target = SimpleNamespace(
-                    provider=SimpleNamespace(name="openai"), model="gpt-4o", settings=ProviderSettings(kind="openai")
-                )
-                key = secret.reveal()
-                for rate in rates:
-                    empty = await _paced(_parse, rate, seconds)
-                    full = await _paced(lambda: _call(state, key, target), rate, seconds)
-                    await state.ledger.flush()
-                    print(f"{rate:6} calls/s  {(full - empty) * 1e6:7.1f} µs CPU a call")
+            _, secret = await stored.keys.create("bench", limits=_LIMITS)
+        async with open_state(settings) as state:
+            keys, admission = state.serve_by(settings, lambda *_: _FACTS)
+            target = SimpleNamespace(
+                provider=SimpleNamespace(name="openai"), model="gpt-4o", settings=ProviderSettings(kind="openai")
+            )
+            call = functools.partial(_call, keys, admission, secret.reveal(), target)
+            for rate in rates:
+                empty = await _paced(_parse, rate, seconds)
+                full = await _paced(call, rate, seconds)
+                print(f"{rate:6} calls/s  {(full - empty) * 1e6:7.1f} µs CPU a call")
+            await admission.close()
 
 
 def _empty(folder: Path) -> Path:

@@ -4,6 +4,7 @@ Times are in seconds, sizes in bytes, unless a name says otherwise. A wrong valu
 that names it, its source and what would be right.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -64,8 +65,10 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """gRPC without Envoy."""
     metrics_port: Port = 9464
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 20 * 1024 * 1024
+    shutdown_delay_s: Annotated[float, Meta(ge=0)] = 0.1
+    """How long new calls are still taken after SIGTERM, while load balancers notice NOT_SERVING."""
     shutdown_grace_s: Seconds = 30.0
-    """How long running calls may take to finish after SIGTERM."""
+    """How long running calls may take to finish after that."""
 
 
 class AccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,7 +97,7 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider: a vendor that differs only in address, key and flags is a row of configuration."""
 
-    kind: Literal["openai", "gemini", "custom"]
+    kind: Literal["openai", "cerebras", "gemini", "ollama", "custom"]
     base_url: str = ""
     api_key: Secret = Secret("")
     key_source: Literal["gateway", "client", "hybrid"] = "gateway"
@@ -183,6 +186,23 @@ class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    otlp_endpoint: Annotated[str, Meta(pattern="^(https?://.+)?$")] = ""
+    """Base address of an OTLP/HTTP collector, e.g. `http://127.0.0.1:6006`; empty: no tracing."""
+    service_name: str = "llmgateway"
+    traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = "parentbased_always_on"
+    traces_sampler_arg: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """The share of traces that the ratio samplers keep."""
+    trace_genai_names: bool = False
+    """Also OpenTelemetry's GenAI attribute names, beside OpenInference's."""
+    trace_prompts: bool = False
+    """Prompts and answers on spans."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,6 +237,8 @@ BUILT_IN_PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "custom": {"kind": "custom", "models": ["echo", "embed"]},
     "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
     "gemini": {"kind": "gemini", "base_url": "https://generativelanguage.googleapis.com"},
+    "cerebras": {"kind": "cerebras", "base_url": "https://api.cerebras.ai"},
+    "ollama": {"kind": "ollama", "base_url": ""},
 }
 
 
@@ -261,6 +283,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "GRPC_PORT": ("service.grpc_port", _int),
     "METRICS_PORT": ("service.metrics_port", _int),
     "MAX_BODY_BYTES": ("service.max_body_bytes", _int),
+    "SHUTDOWN_DELAY_S": ("service.shutdown_delay_s", _float),
     "SHUTDOWN_GRACE_S": ("service.shutdown_grace_s", _float),
     "ALLOWED_API_KEYS": ("access.api_keys", _csv),
     "REQUIRE_AUTH": ("access.require_auth", _bool),
@@ -287,8 +310,18 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "GATEWAY_MASTER_KEY": ("storage.master_keys", _csv),
     "GEMINI_API_KEY": ("providers.gemini.api_key", str),
     "GEMINI_BASE_URL": ("providers.gemini.base_url", str),
+    "CEREBRAS_API_KEY": ("providers.cerebras.api_key", str),
+    "CEREBRAS_BASE_URL": ("providers.cerebras.base_url", str),
+    "OLLAMA_HOST": ("providers.ollama.base_url", str),
+    "OLLAMA_API_KEY": ("providers.ollama.api_key", str),
     "LOG_LEVEL": ("telemetry.log_level", _lower),
     "LOG_FORMAT": ("telemetry.log_format", _lower),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry.otlp_endpoint", str),
+    "OTEL_SERVICE_NAME": ("telemetry.service_name", str),
+    "OTEL_TRACES_SAMPLER": ("telemetry.traces_sampler", _lower),
+    "OTEL_TRACES_SAMPLER_ARG": ("telemetry.traces_sampler_arg", _float),
+    "TRACE_GENAI_NAMES": ("telemetry.trace_genai_names", _bool),
+    "TRACE_PROMPTS": ("telemetry.trace_prompts", _bool),
 }
 """Environment variable -> setting and how its text is read. Where two name one setting, the later row wins."""
 
@@ -303,7 +336,7 @@ def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
         "providers": {name: dict(provider) for name, provider in BUILT_IN_PROVIDERS.items()},
         "limits": {"key": dict(DEFAULT_KEY_LIMITS)},
     }
-    source = path or _config_path(environment)
+    source = config_path(environment, path)
     if source is not None:
         _merge(tree, _read_yaml(source, environment))
         _convert(tree, str(source))
@@ -320,7 +353,10 @@ def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
     return _convert(tree, "defaults")
 
 
-def _config_path(environment: Mapping[str, str]) -> Path | None:
+def config_path(environment: Mapping[str, str], path: Path | None = None) -> Path | None:
+    """Return the YAML file that `load` reads with the same arguments, None for none."""
+    if path is not None:
+        return path
     named = environment.get("GATEWAY_CONFIG", "").strip()
     if named:
         return Path(named)
@@ -398,6 +434,14 @@ def masked(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain data for printing, with every secret masked."""
     plain: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=_mask)
     return plain
+
+
+def version(settings: Settings) -> str:
+    """Return a short text that differs where settings differ, the same on every machine; it tells nothing of secrets.
+
+    So it does not change when only a secret does.
+    """
+    return hashlib.sha256(msgspec.json.encode(masked(settings), order="deterministic")).hexdigest()[:12]
 
 
 def _mask(value: Any) -> str:

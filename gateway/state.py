@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.admission.admission import Admission, open_admission
+from gateway.admission.admission import Admission
 from gateway.admission.key_ring import KeyRing
 from gateway.admission.key_store import KeyStore
 from gateway.admission.keys import StaticKeys
@@ -43,15 +43,6 @@ class Stored(msgspec.Struct, frozen=True):
     pepper: bytes
 
 
-class State(msgspec.Struct, frozen=True):
-    """Everything that calls need."""
-
-    stored: Stored
-    ledger: Ledger
-    keys: KeyRing
-    admission: Admission
-
-
 def now_ms() -> int:
     """Return Unix milliseconds."""
     return time.time_ns() // 1_000_000
@@ -70,30 +61,62 @@ async def open_stored(settings: StorageSettings) -> AsyncIterator[Stored]:
         raise StateError(str(exc)) from None
 
 
+class State:
+    """What outlives a reload of the settings. Make one with `open_state`."""
+
+    def __init__(self, settings: Settings, stored: Stored, ledger: Ledger) -> None:
+        self._settings = settings
+        self._stored = stored
+        self._ledger = ledger
+        self.limiter: Limiter
+
+    def serve_by(self, settings: Settings, book: Book) -> tuple[KeyRing, Admission]:
+        """Return what calls need under these settings; `book` knows the models' prices."""
+        self._settings = settings
+        admission = Admission(
+            ledger=self._ledger,
+            limiter=self.limiter,
+            quotes=Quotes(book, settings.limits),
+            shared=SharedRules(settings.limits),
+            settings=settings.limits,
+            clock=now_ms,
+        )
+        return self._key_ring(), admission
+
+    async def with_stored_keys(self, settings: Settings) -> Settings:
+        """Return the settings with stored provider keys where the settings have none."""
+        keys = await self._stored.secrets.provider_keys()
+        providers = {
+            name: msgspec.structs.replace(provider, api_key=keys[name])
+            if name in keys and not provider.api_key
+            else provider
+            for name, provider in settings.providers.items()
+        }
+        return msgspec.structs.replace(settings, providers=providers)
+
+    async def history(self) -> list[Used]:
+        """Return what was used so far of every rule in force."""
+        callers = await self._key_ring().callers()
+        rules = {rule for caller in callers for rule in caller.rules}
+        return await used_so_far(self._ledger, rules.union(SharedRules(self._settings.limits).all), now_ms())
+
+    def _key_ring(self) -> KeyRing:
+        access, limits = self._settings.access, self._settings.limits.key
+        static = StaticKeys(access.api_keys, required=access.require_auth, limits=limits)
+        return KeyRing(static, self._stored.keys, self._stored.pepper, limits, now_ms)
+
+
 @contextlib.asynccontextmanager
-async def open_state(settings: Settings, stored: Stored, book: Book) -> AsyncIterator[State]:
-    """Yield what calls need; `book` knows the models' prices. Lost calls of dead processes are settled first."""
-    static = StaticKeys(settings.access.api_keys, required=settings.access.require_auth, limits=settings.limits.key)
-    keys = KeyRing(static, stored.keys, stored.pepper, settings.limits.key, now_ms)
-    async with open_ledger(stored.database, _journals(settings.storage, stored.database), now_ms) as ledger:
-        shared = SharedRules(settings.limits)
-
-        async def history() -> list[Used]:
-            rules = {rule for caller in await keys.callers() for rule in caller.rules}
-            return await used_so_far(ledger, rules.union(shared.all), now_ms())
-
-        async with (
-            _open_limiter(settings.storage, history) as limiter,
-            open_admission(
-                ledger=ledger,
-                limiter=limiter,
-                quotes=Quotes(book, settings.limits),
-                shared=shared,
-                settings=settings.limits,
-                clock=now_ms,
-            ) as admission,
-        ):
-            yield State(stored, ledger, keys, admission)
+async def open_state(settings: Settings) -> AsyncIterator[State]:
+    """Yield a worker's state. Lost calls of dead processes are settled first. Raises StateError."""
+    storage = settings.storage
+    async with (
+        open_stored(storage) as stored,
+        open_ledger(stored.database, _journals(storage, stored.database), now_ms) as ledger,
+    ):
+        state = State(settings, stored, ledger)
+        async with _open_limiter(storage, state.history) as state.limiter:
+            yield state
 
 
 @contextlib.asynccontextmanager
@@ -112,17 +135,6 @@ async def _open_limiter(settings: StorageSettings, history: History) -> AsyncIte
     finally:
         await shared.aclose()
         await redis.aclose()
-
-
-def with_stored_keys(settings: Settings, keys: dict[str, Secret]) -> Settings:
-    """Return the settings with stored provider keys where the settings have none."""
-    providers = {
-        name: msgspec.structs.replace(provider, api_key=keys[name])
-        if name in keys and not provider.api_key
-        else provider
-        for name, provider in settings.providers.items()
-    }
-    return msgspec.structs.replace(settings, providers=providers)
 
 
 def _journals(settings: StorageSettings, database: Database) -> Path:

@@ -1,10 +1,9 @@
 """Admission: the one place where a call is let in, and its use counted."""
 
 import asyncio
-import contextlib
 import functools
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gateway.admission.limits.model import Limiter
@@ -19,7 +18,7 @@ T = TypeVar("T", bound=Target)
 
 
 class Admission:
-    """Lets calls in. Make one with `open_admission`."""
+    """Lets calls in. Close it when no call is in hand any more."""
 
     def __init__(
         self,
@@ -56,24 +55,6 @@ class Admission:
     async def close(self) -> None:
         """Finish what is under way with the limiter."""
         await asyncio.gather(*self._desk.background, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def open_admission(
-    *,
-    ledger: Ledger,
-    limiter: Limiter,
-    quotes: Quotes,
-    shared: SharedRules,
-    settings: LimitSettings,
-    clock: Callable[[], int],
-) -> AsyncIterator[Admission]:
-    """Yield admission; on leaving, its work is finished."""
-    admission = Admission(ledger=ledger, limiter=limiter, quotes=quotes, shared=shared, settings=settings, clock=clock)
-    try:
-        yield admission
-    finally:
-        await admission.close()
 
 
 def new_call_id(clock: Callable[[], int]) -> str:

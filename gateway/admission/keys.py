@@ -4,6 +4,7 @@ import fnmatch
 import hashlib
 import hmac
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,17 @@ class Caller(msgspec.Struct, frozen=True):
 ANONYMOUS = Caller("anonymous")
 
 
+class Keys(Protocol):
+    """Whoever knows whose a key is."""
+
+    async def identify(self, key: str | None) -> Caller:
+        """Return the caller that `key` belongs to.
+
+        Raises Unauthenticated, with the code `invalid_api_key` when a key was sent; Overloaded when it cannot be told.
+        """
+        ...
+
+
 class StaticKeys:
     """The keys of `ALLOWED_API_KEYS`. Each has the default limits."""
 
@@ -51,6 +63,10 @@ class StaticKeys:
     def callers(self) -> list[Caller]:
         """Everyone who may call without a stored key."""
         return [caller for _, caller in self._callers] + ([] if self._required else [self._anonymous])
+
+    async def identify(self, key: str | None) -> Caller:
+        """See `Keys`."""
+        return (self.find(key) if key is not None else None) or self.without_key(key)
 
     def find(self, key: str) -> Caller | None:
         """Return the caller that `key` belongs to.

@@ -96,8 +96,15 @@ class ChatAsk(Ask[ChatRequest], frozen=True):
             spoken = request.max_completion_tokens is None and request.max_tokens is not None
             cap = {"max_tokens" if spoken else "max_completion_tokens": permit.output_cap}
             request, body = msgspec.structs.replace(request, **cap), replace_fields(body, cap)
+        headers = self.record.vendor_headers
+        headers.clear()  # of an attempt that failed
         return ChatCall(
-            request=request, body=body, model=target.model, request_id=self.request_id, api_key=permit.provider_key
+            request=request,
+            body=body,
+            model=target.model,
+            request_id=self.request_id,
+            api_key=permit.provider_key,
+            vendor_headers=headers,
         )
 
 

@@ -29,6 +29,7 @@ async def whole_answer(
     The call is admitted before it and settled after it. Raises DeadlineExceeded when the deadline passes first.
     """
     deadline = ask.started + (ask.timeout or limits.request_s)
+    ask.record.observer.asked(ask.body)
     permit, targets = admission.admit(ask.facts(deadline - time.monotonic()), targets)
     async with permit:
         try:
@@ -87,9 +88,11 @@ async def _retried(
     retry = 0
     while True:
         record.attempts += 1
+        record.observer.attempt_started(target.provider.name, target.model)
         try:
             return await attempt(target, permit)
         except GatewayError as error:
+            record.observer.attempt_failed(error)
             blamed = permit.blame(error)
             if blamed is not error:
                 raise blamed from error

@@ -13,7 +13,8 @@ from gateway.dispatch.catalog import Catalog, Target
 from gateway.dispatch.generated import generated_in_answer
 from gateway.dispatch.meter import StreamMeter
 from gateway.dispatch.silence import SilenceLimit
-from gateway.errors import DeadlineExceeded, ProviderError, ProviderTimeout
+from gateway.errors import DeadlineExceeded, Draining, ProviderError, ProviderTimeout
+from gateway.lifecycle import Lifecycle
 from gateway.providers.base import Block
 from gateway.wire.sse import DONE
 
@@ -21,10 +22,11 @@ from gateway.wire.sse import DONE
 class ChatDispatcher:
     """Sends chat calls to providers."""
 
-    def __init__(self, catalog: Catalog, limits: TimeSettings, admission: Admission) -> None:
+    def __init__(self, catalog: Catalog, limits: TimeSettings, admission: Admission, lifecycle: Lifecycle) -> None:
         self._catalog = catalog
         self._limits = limits
         self._admission = admission
+        self._lifecycle = lifecycle
 
     async def complete(self, ask: ChatAsk) -> bytes:
         """Return the body of the whole answer. Raises leaves of GatewayError."""
@@ -32,6 +34,7 @@ class ChatDispatcher:
         async def attempt(target: Target, permit: Permit) -> bytes:
             completion = await target.provider.complete(ask.call(target, permit))
             ask.record.usage = completion.usage
+            ask.record.observer.answered(completion.body)
             permit.generated = functools.partial(generated_in_answer, completion.body)
             return completion.body
 
@@ -40,7 +43,8 @@ class ChatDispatcher:
     async def stream(self, ask: ChatAsk) -> AsyncGenerator[Block]:
         """Yield the answer's blocks, the last of which ends with `[DONE]`.
 
-        Nothing is retried after the first block. Raises leaves of GatewayError, before or between blocks.
+        Nothing is retried after the first block. The call is settled before its last block is handed out, so that
+        whoever saw the end finds it booked. Raises leaves of GatewayError, before or between blocks.
         """
         first_deadline = ask.started + (ask.timeout or self._limits.request_s)
         deadline = ask.started + (ask.timeout or self._limits.stream_s)
@@ -49,15 +53,16 @@ class ChatDispatcher:
             blocks = target.provider.stream(ask.call(target, permit))
             limit = min(first_deadline, time.monotonic() + self._limits.first_token_s)
             try:
-                return target, blocks, await _next(blocks, silence, limit, first_deadline, target)
+                return target, blocks, await self._next(blocks, silence, limit, first_deadline, target)
             except BaseException:
                 await blocks.aclose()
                 raise
 
-        facts = ask.facts(deadline - time.monotonic(), streams=True)
-        permit, targets = self._admission.admit(facts, ask.targets(self._catalog))
+        targets = ask.targets(self._catalog)
+        ask.record.observer.asked(ask.body)
+        permit, targets = self._admission.admit(ask.facts(deadline - time.monotonic(), streams=True), targets)
         async with permit:
-            with SilenceLimit() as silence:
+            with SilenceLimit() as silence, self._lifecycle.waiting(silence):
                 retries = self._limits.max_retries
                 target, blocks, block = await first_success(
                     permit, targets, attempt, max_retries=retries, deadline=first_deadline, record=ask.record
@@ -72,25 +77,29 @@ class ChatDispatcher:
                         if whole := block.endswith(DONE):
                             permit.finish()
                         if shown:
+                            ask.record.observer.answered(shown)
                             yield shown
                         if whole:
                             await anext(blocks, None)  # lets the provider hand its connection back
                             return
                         limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)
-                        block = await _next(blocks, silence, limit, deadline, target)
+                        block = await self._next(blocks, silence, limit, deadline, target)
                 finally:
                     await blocks.aclose()
 
-
-async def _next(
-    blocks: AsyncGenerator[Block], silence: SilenceLimit, limit: float, deadline: float, target: Target
-) -> Block:
-    """Return the next block. Silence until `limit` is the provider's fault, unless that is the caller's deadline."""
-    try:
-        return await silence.wait(anext(blocks), limit)
-    except StopAsyncIteration:
-        raise ProviderError(f"Provider '{target.provider.name}' broke off its stream.") from None
-    except TimeoutError:
-        if limit < deadline:
-            raise ProviderTimeout(f"Provider '{target.provider.name}' was silent for too long.") from None
-        raise DeadlineExceeded from None
+    async def _next(
+        self, blocks: AsyncGenerator[Block], silence: SilenceLimit, limit: float, deadline: float, target: Target
+    ) -> Block:
+        """Return the next block. Silence until `limit` is the provider's fault, unless it is the caller's deadline."""
+        if self._lifecycle.closed and time.monotonic() >= self._lifecycle.ends:
+            raise Draining  # a provider that never pauses would not notice otherwise
+        try:
+            return await silence.wait(anext(blocks), limit)
+        except StopAsyncIteration:
+            raise ProviderError(f"Provider '{target.provider.name}' broke off its stream.") from None
+        except TimeoutError:
+            if time.monotonic() >= self._lifecycle.ends:
+                raise Draining from None
+            if limit < deadline:
+                raise ProviderTimeout(f"Provider '{target.provider.name}' was silent for too long.") from None
+            raise DeadlineExceeded from None

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from gateway.admission.key_ring import KeyRing
+from gateway.admission.keys import Keys
 from gateway.errors import Unauthenticated
 from gateway.interceptors.base import Proceed, Rpc
 
@@ -13,7 +13,7 @@ OPEN_METHODS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/llmgate
 class AuthInterceptor:
     """Sets `rpc.caller`, or raises Unauthenticated before the handler runs."""
 
-    def __init__(self, keys: KeyRing) -> None:
+    def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:

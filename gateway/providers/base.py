@@ -27,6 +27,7 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
 
     `body` is the JSON object as the caller sent it, `request` the same parsed, `model` the provider's own model name.
     `api_key` is the caller's own key for the provider, to be used in place of the configured one.
+    Before it answers, the provider puts into `vendor_headers` what of its vendor's headers the caller gets too.
     """
 
     request: ChatRequest
@@ -34,6 +35,7 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     request_id: str
     api_key: Secret | None = None
+    vendor_headers: dict[str, str] = {}
 
 
 class ProviderCompletion(msgspec.Struct, frozen=True):

@@ -1,14 +1,14 @@
 """OpenAI, and every vendor that speaks its wire format.
 
 The SDK's client is built once and owns identity: base URL, credentials and default headers. Chat moves as bytes on
-the shared transport, because the SDK's own call costs several times the CPU.
+the shared transport, because the SDK's own call costs several times the CPU. A vendor that differs a little brings its
+own SDK's client and a dialect.
 """
 
-import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -25,7 +25,8 @@ from gateway.providers.base import (
     ProviderCompletion,
     ProviderEmbeddings,
 )
-from gateway.providers.upstream import get, post, stream_error
+from gateway.providers.dialect import Dialect
+from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error, with_own, without
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -79,14 +80,37 @@ _EMBEDDINGS: Final = msgspec.json.Decoder(_EmbeddingsShape)
 _CARDS: Final = msgspec.json.Decoder(_Cards)
 
 
-class OpenAIProvider:
-    """One OpenAI-shaped vendor."""
+class SdkClient(Protocol):
+    """What SDKs that are generated as OpenAI's is tell about identity."""
 
-    def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
+    @property
+    def base_url(self) -> Any: ...  # each SDK has its own HTTP library's URL
+
+    @property
+    def default_headers(self) -> Mapping[str, Any]: ...
+
+    @property
+    def auth_headers(self) -> Mapping[str, str]: ...
+
+    async def close(self) -> None: ...
+
+
+class OpenAIProvider:
+    """One OpenAI-shaped vendor; without a client and a dialect of its own, it is OpenAI itself."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings,
+        session: aiohttp.ClientSession,
+        client: SdkClient | None = None,
+        dialect: Dialect | None = None,
+    ) -> None:
         self._name = name
         self._settings = settings
         self._session = session
-        self._client = AsyncOpenAI(
+        self._dialect = dialect
+        self._client: SdkClient = client or AsyncOpenAI(
             api_key=settings.api_key.reveal() or "none",
             base_url=settings.base_url,
             default_headers={name: value.reveal() for name, value in settings.headers.items()},
@@ -97,6 +121,9 @@ class OpenAIProvider:
         self._embeddings_url = self._url("embeddings")
         self._models_url = self._url("models")
         self._headers = _identity(self._client, with_key=bool(settings.api_key))
+        self._secrets = [
+            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
+        ]
 
     @property
     def name(self) -> str:
@@ -104,36 +131,37 @@ class OpenAIProvider:
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
-        async with post(self._session, self._name, self._chat_url, self._identity(call.api_key), body) as response:
+        async with self._post(self._chat_url, body, call.api_key) as response:
+            self._keep_headers(call, response)
             answer = await response.read()
         return self._completion(answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = self._body(call, streaming=True)
-        async with post(self._session, self._name, self._chat_url, self._identity(call.api_key), body) as response:
+        async with self._post(self._chat_url, body, call.api_key) as response:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
+            self._keep_headers(call, response)
             splitter = EventSplitter()
+            patch = self._dialect.stream() if self._dialect else None
+            error: GatewayError | None = None
             async for data in response.content.iter_any():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
-                    block, error = _split_at_error(self._name, block)
-                    if error is not None:
-                        if block:
-                            yield block
-                        raise error
+                    block, error = _split_at_error(self._name, block, with_own(self._secrets, call.api_key))
                 if block:
-                    yield block
+                    yield patch(block) if patch else block
+                if error is not None:
+                    raise error
                 if block.endswith(DONE):
-                    await _read_end(response)
+                    await read_end(response)
                     return
         raise ProviderError(f"Provider '{self._name}' broke off its stream.")
 
     async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
         body = replace_fields(call.body, {"model": call.model}) if call.request.model != call.model else call.body
-        identity = self._identity(call.api_key)
-        async with post(self._session, self._name, self._embeddings_url, identity, body) as response:
+        async with self._post(self._embeddings_url, body, call.api_key) as response:
             answer = await response.read()
         shape = self._read(answer, _EMBEDDINGS, "an embeddings list")
         if len(shape.data) != len(call.request.inputs):
@@ -141,9 +169,17 @@ class OpenAIProvider:
         return ProviderEmbeddings(answer, _usage(shape.usage))
 
     async def models(self) -> list[ListedModel]:
-        async with get(self._session, self._name, self._models_url, self._headers) as response:
+        async with get(self._session, self._name, self._models_url, self._headers, secrets=self._secrets) as response:
             answer = await response.read()
         return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
+
+    def _post(
+        self, url: URL, body: bytes, own_key: Secret | None
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = self._headers
+        if own_key is not None:
+            headers = {**headers, "Authorization": f"Bearer {own_key.reveal()}"}
+        return post(self._session, self._name, url, headers, body, secrets=with_own(self._secrets, own_key))
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -151,18 +187,14 @@ class OpenAIProvider:
     def _url(self, path: str) -> URL:
         return URL(str(self._client.base_url.join(path)))
 
-    def _identity(self, own_key: Secret | None) -> Mapping[str, str]:
-        if own_key is None:
-            return self._headers
-        return {**self._headers, "Authorization": f"Bearer {own_key.reveal()}"}
-
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
-        changes: dict[str, Any] = {}
+        changes, drop = self._dialect.request(call.request, call.body) if self._dialect else ({}, ())
         if call.request.model != call.model:
             changes["model"] = call.model
         if streaming != bool(call.request.stream):
             changes["stream"] = streaming
-        if streaming and self._settings.stream_usage and not call.request.wants_usage:
+        asked = call.request.wants_usage or "stream_options" in changes
+        if streaming and self._settings.stream_usage and not asked:
             sent = call.request.stream_options
             kept = (
                 {}
@@ -172,9 +204,15 @@ class OpenAIProvider:
             changes["stream_options"] = {"include_usage": True, **kept}
         if self._settings.max_output_tokens is not None and call.request.output_cap is None:
             changes["max_completion_tokens"] = self._settings.max_output_tokens
-        return replace_fields(call.body, changes) if changes else call.body
+        return replace_fields(call.body, changes, drop) if changes or drop else call.body
+
+    def _keep_headers(self, call: ChatCall, response: aiohttp.ClientResponse) -> None:
+        if self._dialect:
+            call.vendor_headers.update(self._dialect.headers(response.headers))
 
     def _completion(self, answer: bytes) -> ProviderCompletion:
+        if self._dialect:
+            answer = self._dialect.answer(answer)
         shape = self._read(answer, _SHAPE, "a completion")
         if not shape.choices:
             raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
@@ -186,7 +224,7 @@ class OpenAIProvider:
             return decoder.decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             if _ERROR_KEY.search(answer):
-                raise stream_error(self._name, answer) from exc
+                raise stream_error(self._name, without(self._secrets, answer)) from exc
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not {expected}.") from exc
 
 
@@ -194,11 +232,11 @@ def _usage(sent: msgspec.Raw) -> Usage | None:
     """Return the usage; a vendor that writes it in its own way still gave its answer."""
     try:
         return _USAGE.decode(sent)
-    except msgspec.DecodeError:
+    except ValueError:
         return None
 
 
-def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | None]:
+def _split_at_error(provider: str, block: Block, secrets: Sequence[bytes]) -> tuple[Block, GatewayError | None]:
     """Return the events before the first one that is an error, and its row; the whole block if there is none."""
     good: list[bytes] = []
     for payload in payloads(block):
@@ -207,7 +245,7 @@ def _split_at_error(provider: str, block: Block) -> tuple[Block, GatewayError | 
         except (ValueError, RecursionError):  # not JSON: whoever reads it will say so
             error = None
         if error:
-            return b"".join(good), stream_error(provider, payload)
+            return b"".join(good), stream_error(provider, without(secrets, payload))
         good.append(event(payload))
     return block, None
 
@@ -219,21 +257,7 @@ class _MaybeError(msgspec.Struct):
 _MAYBE_ERROR: Final = msgspec.json.Decoder(_MaybeError)
 
 
-async def _read_end(response: aiohttp.ClientResponse) -> None:
-    """Read the end of the HTTP answer, so that its connection can be used again; it mostly came with `[DONE]`.
-
-    A vendor that breaks the connection now has nevertheless said everything.
-    """
-    if not response.content.at_eof():
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_END_WAIT_S):
-                await response.content.readany()
-
-
-_END_WAIT_S: Final = 0.1
-
-
-def _identity(client: AsyncOpenAI, *, with_key: bool) -> Mapping[str, str]:
+def _identity(client: SdkClient, *, with_key: bool) -> Mapping[str, str]:
     """Return the headers that say who calls: the SDK's credentials and defaults, without its telemetry."""
     headers = {
         name: value
@@ -242,6 +266,4 @@ def _identity(client: AsyncOpenAI, *, with_key: bool) -> Mapping[str, str]:
     }
     if with_key:
         headers.update(client.auth_headers)
-    headers["Content-Type"] = "application/json"
-    headers["Accept-Encoding"] = "identity"
-    return headers
+    return headers | JSON_HEADERS

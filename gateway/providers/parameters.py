@@ -35,14 +35,14 @@ _ASKS_FOR_NOTHING: Final[dict[str, tuple[Any, ...]]] = {
 
 
 class Parameters:
-    """The parameters that one provider has. `policy` decides about the others."""
+    """The parameters that one provider has, and those that it is `missing`, about which `policy` decides."""
 
-    __slots__ = ("_drop", "_others", "_provider")
+    __slots__ = ("_drop", "_provider", "missing")
 
     def __init__(self, provider: str, policy: Policy, known: Collection[str]) -> None:
         self._provider = provider
         self._drop = policy == "drop"
-        self._others = tuple(
+        self.missing: Final = tuple(
             name for name in ChatRequest.__struct_fields__ if name not in _ALWAYS_KNOWN and name not in known
         )
 
@@ -54,7 +54,7 @@ class Parameters:
         """
         if self._drop:
             return
-        for name in self._others:
+        for name in self.missing:
             value = getattr(request, name)
             if value is not None and value is not UNSET and value not in _ASKS_FOR_NOTHING.get(name, ()):
                 raise self._refusal(name)

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import email.utils
+import io
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from gateway.config import Secret
 from gateway.errors import (
     ContextLengthExceeded,
     GatewayError,
@@ -24,6 +26,7 @@ from gateway.errors import (
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """How much of a vendor's error body is read."""
+LARGE_BODY_BYTES: Final = 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 """The longest wait that is passed on: a month, the longest window that vendors count in."""
 
@@ -31,12 +34,17 @@ MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
 """Returns the row for a provider's answer that is not 200: its name, the status, the headers, the start of the body."""
 
+JSON_HEADERS: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+"""What every request to a vendor says of itself; answers are small, or come in pieces that compression would delay."""
 
-def open_session(connect_timeout: float) -> aiohttp.ClientSession:
+_END_WAIT_S: Final = 0.1
+
+
+def open_session(connect_timeout: float, hooks: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """Return the HTTP client that all providers of one worker share.
 
     It has no limit of connections, keeps them alive, stores no cookies and reads no proxy or netrc settings. Only
-    connecting is timed here (seconds); the pipeline times the rest.
+    connecting is timed here (seconds); the pipeline times the rest. `hooks` see every request.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
@@ -45,6 +53,7 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
         auto_decompress=True,
         trust_env=False,
         read_bufsize=256 * 1024,
+        trace_configs=list(hooks),
     )
 
 
@@ -55,15 +64,24 @@ def post(
     headers: Mapping[str, str],
     body: bytes,
     *,
+    secrets: Sequence[bytes] = (),
     failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
-    Raises the row of the error table for a failing connection and for every other status, for which a vendor with
-    error bodies of its own kind says `failure` instead of `status_error`.
+    `secrets` are taken out of what the vendor says when it fails. Raises the row of the error table for a failing
+    connection and for every other status, for which a vendor with error bodies of its own kind says `failure` instead
+    of `status_error`.
     """
-    request = session.post(url, data=body, headers=headers, allow_redirects=False)
-    return _answer(request, provider, failure or status_error)
+    # aiohttp sends a file piece by piece, where a large text would hold up the event loop.
+    data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
+    request = session.post(url, data=data, headers=headers, allow_redirects=False)
+    return _answer(request, provider, secrets, failure or status_error)
+
+
+def with_own(secrets: Sequence[bytes], own_key: Secret | None) -> Sequence[bytes]:
+    """Return the secrets to keep out of errors, the caller's own key among them."""
+    return secrets if own_key is None else [*secrets, own_key.reveal().encode()]
 
 
 def get(
@@ -72,21 +90,24 @@ def get(
     url: URL,
     headers: Mapping[str, str],
     *,
+    secrets: Sequence[bytes] = (),
     failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one GET, otherwise as `post`."""
-    return _answer(session.get(url, headers=headers, allow_redirects=False), provider, failure or status_error)
+    request = session.get(url, headers=headers, allow_redirects=False)
+    return _answer(request, provider, secrets, failure or status_error)
 
 
 @contextlib.asynccontextmanager
 async def _answer(
-    request: Awaitable[aiohttp.ClientResponse], provider: str, failure: Failure
+    request: Awaitable[aiohttp.ClientResponse], provider: str, secrets: Sequence[bytes], failure: Failure
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     response: aiohttp.ClientResponse | None = None
     try:
         response = await request
         if response.status != 200:
-            raise failure(provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES))
+            said = without(secrets, await response.content.read(MAX_ERROR_BYTES))
+            raise failure(provider, response.status, response.headers, said)
         yield response
     except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
         raise ProviderTimeout(f"Connecting to provider '{provider}' took too long.") from exc
@@ -101,6 +122,24 @@ async def _answer(
                 response.release()
             else:
                 response.close()
+
+
+async def read_end(response: aiohttp.ClientResponse) -> None:
+    """Read the end of a streamed answer after its last event, so that its connection can be used again.
+
+    A vendor that breaks the connection now has nevertheless said everything.
+    """
+    if not response.content.at_eof():
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(_END_WAIT_S):
+                await response.content.readany()
+
+
+def without(secrets: Sequence[bytes], text: bytes) -> bytes:
+    """Return `text` with every secret masked: some vendors quote the key they were sent."""
+    for secret in secrets:
+        text = text.replace(secret, b"***")
+    return text
 
 
 def status_error(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:

@@ -29,28 +29,28 @@ class EventSplitter:
     and the fields `id`, `event` and `retry` are dropped: OpenAI's SDKs fail on them.
     """
 
-    __slots__ = ("_tail",)
+    __slots__ = ("_after_cr", "_tail")
 
     def __init__(self) -> None:
         self._tail = b""
+        self._after_cr = False
 
     def feed(self, data: bytes) -> bytes:
         """Return the events that `data` completes, as one block; empty when it completes none."""
+        if self._after_cr:  # that CR ended a line already, alone or with this LF
+            self._after_cr = False
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if self._tail:
             data, self._tail = self._tail + data, b""
-        if b"\r" in data:
-            held = data.endswith(b"\r")
-            if held:
-                data = data[:-1]
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            if held:
-                self._tail = b"\r"
         if not data.endswith(_END):
             cut = data.rfind(_END) + len(_END)
             if cut < len(_END):
-                self._tail = data + self._tail
+                self._tail = data
                 return b""
-            data, self._tail = data[:cut], data[cut:] + self._tail
+            data, self._tail = data[:cut], data[cut:]
         return data if _is_clean(data) else _cleaned(data)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.storage.database import open_database
 from tests.support.booked import CONFIG, INPUT_NANO, OUTPUT_NANO, Booked, connected, cost
-from tests.support.calls import rows
 from tests.support.counting_vendor import counting_vendor, orders
+from tests.support.ledger_records import rows
 from tests.support.stack import UNLIMITED
 from tests.support.worker import worker
 

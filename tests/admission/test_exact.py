@@ -23,8 +23,8 @@ from tests.support.booked import (
     exact_orders,
     prompt_tokens_of,
 )
-from tests.support.calls import rows
 from tests.support.counting_vendor import WORD, counting_vendor, orders
+from tests.support.ledger_records import rows
 
 
 async def _ledger(database_text: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from gateway.config import LimitSpec
 from gateway.state import open_stored
 from gateway.storage.database import open_database
 from tests.support.booked import booked, booked_settings, connected, cost, exact_orders, prompt_tokens_of
-from tests.support.calls import rows
 from tests.support.counting_vendor import counting_vendor, orders
 from tests.support.databases import postgres_database, postgres_server, postmaster
+from tests.support.ledger_records import rows
 from tests.support.redis import running_redis
 from tests.support.worker import worker
 

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.storage.database import open_database
 from tests.support.booked import Booked, booked, booked_settings, cost
-from tests.support.calls import rows
 from tests.support.counting_vendor import CountingVendor, counting_vendor, orders
+from tests.support.ledger_records import rows
 
 OWN = {"x-provider-api-key": "sk-canary-own"}
 
@@ -44,7 +44,7 @@ async def _asked(folder: Path, vendor: CountingVendor, source: str, metadata: di
     ],
 )
 async def test_the_key_that_pays_is_the_configured_one(
-    tmp_path: Path, vendor: CountingVendor, source: str, metadata: dict[str, str], key: str, payer: str
+    *, tmp_path: Path, vendor: CountingVendor, source: str, metadata: dict[str, str], key: str, payer: str
 ) -> None:
     """The vendor sees that key, the ledger says whose it was, and the caller's own costs the gateway nothing."""
     found = await _asked(tmp_path, vendor, source, metadata)

@@ -37,7 +37,7 @@ async def test_a_model_without_a_price_is_never_free(
 ) -> None:
     """It is refused, or charged at the configured default and marked so."""
     from gateway.storage.database import open_database
-    from tests.support.calls import rows
+    from tests.support.ledger_records import rows
 
     database = f"sqlite:///{tmp_path}/gateway.db"
     async with counting_vendor() as vendor:

@@ -8,7 +8,7 @@ from gateway.storage import call_rows
 from gateway.storage.database import Database
 from gateway.storage.ledger import Ledger, open_ledger
 from gateway.storage.records import Reservation, Settlement
-from tests.support.calls import NOW, reservation, rows, settlement
+from tests.support.ledger_records import NOW, reservation, rows, settlement
 
 
 def _clock() -> int:

@@ -1,69 +1,99 @@
-"""Ledger records for tests."""
+"""Calls as the pipeline makes them, for tests below the edges."""
 
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-import sqlalchemy as sa
+from gateway.admission.admission import Admission
+from gateway.admission.price_book import Book
+from gateway.catalog.known import KnownModels
+from gateway.config import (
+    AccessSettings,
+    LimitSettings,
+    LimitSpec,
+    ProviderSettings,
+    Secret,
+    Settings,
+    StorageSettings,
+    TimeSettings,
+)
+from gateway.dispatch.ask import ChatAsk
+from gateway.dispatch.catalog import Catalog
+from gateway.dispatch.chat import ChatDispatcher
+from gateway.lifecycle import Lifecycle
+from gateway.providers.base import ChatCall
+from gateway.providers.openai import OpenAIProvider
+from gateway.providers.upstream import open_session
+from gateway.state import open_state
+from gateway.telemetry.record import CallRecord
+from gateway.wire.chat import parse_chat_request
+from tests.support.vendor import Vendor
 
-from gateway.storage.database import Database
-from gateway.storage.records import Reservation, Settlement
-from gateway.storage.tables import Call
-
-NOW = 1_767_225_600_000
-"""2026-01-01T00:00:00Z."""
+HELLO = [{"role": "user", "content": "hello"}]
 
 
-def reservation(call_id: str, **fields: Any) -> Reservation:
-    """A call of 100 + 50 tokens, reserved at 700 nano-dollars."""
-    return Reservation(
-        **{
-            "id": call_id,
-            "request_id": "request-" + call_id,
-            "owner": "owner",
-            "key_id": "key_1",
-            "project_id": None,
-            "provider": "openai",
-            "model": "gpt-test",
-            "operation": "chat",
-            "payer": "gateway",
-            "started_at": NOW,
-            "day": 20260101,
-            "lease_until": NOW + 60_000,
-            "reserved_prompt_tokens": 100,
-            "reserved_completion_tokens": 50,
-            "reserved_nano": 700,
-            "price_source": "catalog",
-            **fields,
-        }
+def body_of(**fields: Any) -> bytes:
+    """Return a chat request for `openai/gpt-test`."""
+    return json.dumps({"model": "openai/gpt-test", "messages": HELLO, **fields}).encode()
+
+
+def call_of(body: bytes, model: str = "gpt-test") -> ChatCall:
+    return ChatCall(request=parse_chat_request(body)[0], body=body, model=model, request_id="req-1")
+
+
+def ask_of(body: bytes, timeout: float | None = None) -> ChatAsk:
+    return ChatAsk.parse(body, request_id="req-1", started=time.monotonic(), timeout=timeout, record=CallRecord())
+
+
+def settings_of(vendor: Vendor, **more: Any) -> ProviderSettings:
+    return ProviderSettings(
+        **{"kind": "openai", "base_url": vendor.url + "/v1", "api_key": Secret("sk-vendor-secret"), **more}
     )
 
 
-def settlement(call_id: str, **fields: Any) -> Settlement:
-    """The same call, which used 90 + 7 tokens for 300 nano-dollars."""
-    return Settlement(
-        **{
-            "id": call_id,
-            "state": "settled",
-            "provider": "openai",
-            "model": "gpt-test",
-            "payer": "gateway",
-            "prompt_tokens": 90,
-            "cached_tokens": 0,
-            "completion_tokens": 7,
-            "reasoning_tokens": 0,
-            "cost_nano": 300,
-            "usage_source": "provider",
-            "price_source": "catalog",
-            "outcome": "OK",
-            "attempts": 1,
-            "first_token_ms": None,
-            "total_ms": 12,
-            "settled_at": NOW + 12,
-            **fields,
-        }
-    )
+@asynccontextmanager
+async def provider_for(vendor: Vendor, name: str = "openai", **settings: Any) -> AsyncIterator[OpenAIProvider]:
+    """Yield an OpenAI-shaped provider whose vendor is `vendor`."""
+    async with open_session(connect_timeout=5) as session:
+        provider = OpenAIProvider(name, settings_of(vendor, **settings), session)
+        yield provider
+        await provider.aclose()
 
 
-async def rows(database: Database) -> dict[str, Any]:
-    """Return the ledger's rows by their id."""
-    async with database.reading() as connection:
-        return {row.id: row for row in await connection.execute(sa.select(Call.__table__))}
+@asynccontextmanager
+async def dispatcher_for(
+    vendors: Mapping[str, Vendor],
+    aliases: Mapping[str, list[str]] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    **limits: Any,
+) -> AsyncIterator[ChatDispatcher]:
+    """Yield the pipeline over one provider a vendor; `limits` are fields of TimeSettings."""
+    async with open_session(connect_timeout=5) as session:
+        providers = {}
+        for name, vendor in vendors.items():
+            provider_settings = settings_of(vendor, **(settings or {}).get(name, {}))
+            providers[name] = (OpenAIProvider(name, provider_settings, session), provider_settings)
+        known = KnownModels({}, {}, {})
+        catalog = Catalog(providers, aliases or {}, known)
+        async with admission_of(known.facts) as admission:
+            yield ChatDispatcher(catalog, TimeSettings(**limits), admission, Lifecycle())
+        for provider, _ in providers.values():
+            await provider.aclose()
+
+
+@asynccontextmanager
+async def admission_of(book: Book) -> AsyncIterator[Admission]:
+    """Yield admission without limits, on a database of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            access=AccessSettings(require_auth=False),
+            limits=LimitSettings(key=LimitSpec()),
+            storage=StorageSettings(database_url=Secret(f"sqlite:///{folder}/gateway.db")),
+        )
+        async with open_state(settings) as state:
+            _, admission = state.serve_by(settings, book)
+            yield admission
+            await admission.close()

@@ -18,6 +18,8 @@ class Received:
     path: str
     headers: Mapping[str, str]
     text: str
+    peer: object = None
+    """The other end of the connection that it came by."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class Stream:
     packets: Sequence[bytes | asyncio.Event]
     end: str = "clean"
     content_type: str = "text/event-stream"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Vendor:
@@ -68,7 +71,9 @@ class Vendor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         text = (await request.read()).decode()
         caller_gone = self.caller_gone  # this test's, also if the caller leaves in the next one
-        self.received.append(Received(request.path_qs, dict(request.headers), text))
+        assert request.transport is not None
+        peer = request.transport.get_extra_info("peername")
+        self.received.append(Received(request.path_qs, dict(request.headers), text, peer))
         self.arrived.set()
         if not self._script:
             return web.Response(status=500, text="nothing scripted")
@@ -86,7 +91,7 @@ class Vendor:
         )
 
     async def _stream(self, request: web.Request, answer: Stream) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": answer.content_type})
+        response = web.StreamResponse(headers={"content-type": answer.content_type, **answer.headers})
         await response.prepare(request)
         for packet in answer.packets:
             if isinstance(packet, asyncio.Event):

@@ -1,8 +1,7 @@
 """Gemini behind the seam."""
 
-import functools
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -26,7 +25,7 @@ from gateway.providers.gemini.reply import completion
 from gateway.providers.gemini.request import KNOWN_PARAMETERS, generate_body
 from gateway.providers.gemini.stream import ChunkWriter
 from gateway.providers.parameters import Parameters
-from gateway.providers.upstream import get, post
+from gateway.providers.upstream import get, post, with_own
 from gateway.wire.sse import EventSplitter, payloads
 
 _VERSION: Final = "v1beta"
@@ -48,6 +47,9 @@ class GeminiProvider:
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
         }
+        self._secrets = [
+            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
+        ]
         if settings.api_key:
             self._headers["x-goog-api-key"] = settings.api_key.reveal()
 
@@ -93,11 +95,20 @@ class GeminiProvider:
         query: dict[str, str] | None = {"pageSize": "1000"}
         while query is not None:
             url = (self._base_url / "models").with_query(query)
-            async with get(self._session, self._name, url, self._headers, failure=self._failure) as response:
+            async with get(
+                self._session, self._name, url, self._headers, secrets=self._secrets, failure=failure
+            ) as response:
                 listed, page = listed_models(self._name, await response.read())
             models += listed
             query = {"pageSize": "1000", "pageToken": page} if page else None
         return models
+
+    def _post(
+        self, url: URL, body: bytes, own_key: Secret | None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = self._headers if own_key is None else {**self._headers, "x-goog-api-key": own_key.reveal()}
+        secrets = with_own(self._secrets, own_key)
+        return post(self._session, self._name, url, headers, body, secrets=secrets, failure=failure)
 
     async def aclose(self) -> None:
         """Nothing to release: the session is the worker's."""
@@ -107,24 +118,6 @@ class GeminiProvider:
             raise ModelNotFound(f"'{model}' is not the name of a Gemini model.", param="model")
         path = model if "/" in model else f"models/{model}"
         return URL(f"{self._base_url}/{path}:{method}", encoded=True)
-
-    def _post(
-        self, url: URL, body: bytes, own_key: Secret | None
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        if own_key is None:
-            return post(self._session, self._name, url, self._headers, body, failure=self._failure)
-        headers = {**self._headers, "x-goog-api-key": own_key.reveal()}
-        failed = functools.partial(_masked_failure, own_key)
-        return post(self._session, self._name, url, headers, body, failure=failed)
-
-    def _failure(self, provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        return _masked_failure(self._settings.api_key, provider, status, headers, body)
-
-
-def _masked_failure(key: Secret, provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """Return the row for a failure; Google repeats a key that it refuses."""
-    sent = key.reveal().encode()
-    return failure(provider, status, headers, body.replace(sent, b"***") if sent else body)
 
 
 def _written(writer: ChunkWriter, events: bytes) -> tuple[Block, GatewayError | None]:

@@ -1,0 +1,69 @@
+"""Canaries: keys, prompts and answers do not turn up in logs, errors, metrics or check-config."""
+
+import json
+from pathlib import Path
+
+import aiohttp
+
+from tests.support.command import finished, running_command
+from tests.support.vendor import Answer, Stream, Vendor, completion, sse
+
+CALLER_KEY = "sk-canary-caller"
+PROVIDER_KEY = "sk-canary-provider"
+PROMPT = "canary-prompt"
+ANSWER = "canary-answer"
+
+
+async def test_nothing_secret_is_written_anywhere(vendor: Vendor, tmp_path: Path) -> None:
+    """Success, refusals by the gateway and by the vendor, and a broken stream, at the most talkative log level.
+
+    The vendor quotes key and prompt in its errors, as some do.
+    """
+    echo = {"message": f"{PROMPT} is not allowed; key {PROVIDER_KEY}", "type": "t", "code": "c", "param": None}
+    settings = {
+        "ALLOWED_API_KEYS": CALLER_KEY,
+        "OPENAI_API_KEY": PROVIDER_KEY,
+        "OPENAI_BASE_URL": vendor.url + "/v1",
+        "AI_GATEWAY_MAX_RETRIES": "0",
+        "LOG_LEVEL": "debug",
+    }
+    answers: list[str] = []
+    async with running_command(tmp_path, settings) as command, aiohttp.ClientSession(command.url) as http:
+
+        async def ask(key: str = CALLER_KEY, **fields: object) -> int:
+            body = {"model": "openai/m", "messages": [{"role": "user", "content": PROMPT}], **fields}
+            headers = {"authorization": f"Bearer {key}"}
+            async with http.post("/v1/chat/completions", json=body, headers=headers) as response:
+                answers.append(await response.text())
+                return response.status
+
+        vendor.script_json(completion(ANSWER))
+        assert await ask() == 200
+        assert await ask(temperature=9) == 422
+        assert await ask("sk-canary-wrong") == 401
+        for status, expected in ((400, 400), (401, 502), (403, 403), (429, 429), (500, 502), (503, 503)):
+            vendor.script_json({"error": echo}, status=status)
+            assert await ask() == expected
+        vendor.script_json({"error": echo})
+        assert await ask() == 502
+        vendor.script(Answer(f"<html>{PROMPT} {PROVIDER_KEY}</html>".encode()))
+        assert await ask() == 502
+        vendor.script(Stream([sse({"choices": []}, {"error": echo})]))
+        assert await ask(stream=True) == 200
+        async with aiohttp.ClientSession() as plain:
+            page = f"http://127.0.0.1:{command.ports['METRICS_PORT']}/metrics"
+            async with plain.get(page) as response:
+                metrics = await response.text()
+        code, checked, errors = await finished("check-config", settings=settings)
+        await command.interrupt()
+        log = command.log.read_text()
+
+    assert code == 0
+    assert json.loads(checked)["providers"]["openai"]["api_key"] == "***"
+    for place, text in {"log": log, "metrics": metrics, "check-config": checked + errors}.items():
+        assert "canary" not in text, place
+    assert PROMPT not in "".join(answers[1:3])
+    assert CALLER_KEY not in "".join(answers)
+    refused_key = [answer for answer in answers if "credentials" in answer]
+    assert len(refused_key) == 1
+    assert PROVIDER_KEY not in "".join(answers)

@@ -1,0 +1,114 @@
+"""Health, version and metrics: open to everyone, true to the state of the server."""
+
+import asyncio
+import platform
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway import __version__
+from gateway.app import running
+from gateway.config import load
+from llmgateway.v1 import system_service_pb2 as pb
+from llmgateway.v1.system_service_pb2_grpc import SystemServiceStub
+from tests.support.stack import Stack
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/health"])
+async def test_probes_need_no_key(stack: Stack, path: str) -> None:
+    """200 with a status in words."""
+    async with aiohttp.ClientSession(stack.url) as http, http.get(path) as response:
+        answer = await response.json()
+
+    assert (response.status, answer["status"]) == (200, "ok")
+
+
+async def test_readiness_tells_what_was_checked(stack: Stack) -> None:
+    """By name."""
+    async with aiohttp.ClientSession(stack.url) as http, http.get("/readyz") as response:
+        answer = await response.json()
+
+    assert answer["checks"] == [{"name": "server", "status": "ok"}]
+
+
+async def test_the_version_is_told(stack: Stack) -> None:
+    """Of the gateway and of Python."""
+    async with aiohttp.ClientSession(stack.url) as http, http.get("/version") as response:
+        answer = await response.json()
+
+    assert (answer["version"], answer["python"]) == (__version__, platform.python_version())
+
+
+@pytest.mark.parametrize("way", ["envoy", "direct"])
+@pytest.mark.parametrize("service", ["", "llmgateway.v1.ChatService", "llmgateway.v1.OpenAIService"])
+async def test_the_health_service_knows_each_service(stack: Stack, service: str, way: str) -> None:
+    """Overall and by name, without a key."""
+    async with stack.channel(stack.envoy if way == "envoy" else None) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=20)
+
+    assert answer.status == SERVING
+
+
+async def test_an_unknown_service_has_no_health(stack: Stack) -> None:
+    """NOT_FOUND, as the health protocol wants."""
+    async with stack.channel() as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(health_pb2.HealthCheckRequest(service="nope"), timeout=20)
+
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_unknown_method_is_unimplemented(stack: Stack) -> None:
+    """gRPC's own answer."""
+    async with stack.channel() as channel:
+        call = channel.unary_unary("/llmgateway.v1.ChatService/Nope")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"", timeout=20)
+
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_watchers_learn_of_the_shutdown(tmp_path: Path) -> None:
+    """NOT_SERVING reaches them before the connection closes; readiness turns to 503's row."""
+    settings = load({"SHUTDOWN_GRACE_S": "5", "REQUIRE_AUTH": "false"}, _nothing(tmp_path))
+    async with AsyncExitStack() as stack:
+        async with running(settings, addresses=("127.0.0.1:0",)) as app:
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{app.grpc_port}"))
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            watch = stub.Watch(health_pb2.HealthCheckRequest(service="llmgateway.v1.ChatService"), timeout=20)
+            before = await watch.read()
+
+            async def next_status() -> Any:
+                answer = await watch.read()
+                watch.cancel()
+                return answer.status
+
+            watching = asyncio.create_task(next_status())
+            app.lifecycle.drain()
+            system: Any = SystemServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await system.Ready(pb.ReadyRequest(), timeout=20)
+            live = await system.Live(pb.LiveRequest(), timeout=20)
+            health = await system.Health(pb.HealthRequest(), timeout=20)
+        after = await asyncio.wait_for(watching, 10)
+
+    assert before.status == SERVING
+    assert after == NOT_SERVING
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert (live.status, health.status) == ("ok", "draining")
+
+
+def _nothing(directory: Path) -> Path:
+    path = directory / "gateway.yaml"
+    path.write_text("")
+    return path
