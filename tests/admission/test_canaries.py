@@ -49,7 +49,7 @@ async def test_no_secret_and_no_prompt_is_written_anywhere(database_text: str, t
             await lost.read()
             process.kill()
             await process.wait()
-        written = {path.name: path.read_bytes() for path in (tmp_path / "journal").iterdir()}
+        written = _files(tmp_path / "journal", "")
         async with worker(tmp_path, environment):
             pass
     async with open_database(database_text) as database, database.reading() as connection:
@@ -58,11 +58,14 @@ async def test_no_secret_and_no_prompt_is_written_anywhere(database_text: str, t
             written[table.name] = repr(rows).encode()
     written["log"] = (tmp_path / "worker.log").read_bytes()
     written["errors"] = "\n".join(errors).encode()
-    if database_text.startswith("sqlite"):
-        written |= {path.name: path.read_bytes() for path in tmp_path.glob("gateway.db*") if path.is_file()}
+    written |= _files(tmp_path, "gateway.db")
 
     assert b"lost" in written["log"]
     assert len(errors) == 2
     for name, text in written.items():
         for canary in (*CANARIES, secret.reveal()[6:20]):
             assert canary.encode() not in text, (name, canary)
+
+
+def _files(folder: Path, prefix: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob(prefix + "*") if path.is_file()}
