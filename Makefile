@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PHOENIX := .venv-phoenix
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
-.PHONY: run test test-cov lint format type generated check generate bench lock clean
+.PHONY: run test test-cov test-phoenix lint format type generated check generate bench lock clean
 
 run: $(VENV)/.run  ## start the gateway with Envoy in front
 	@exec $(BIN)/python -m gateway run
@@ -16,6 +17,9 @@ test: $(VENV)/.dev  ## run the tests
 
 test-cov: $(VENV)/.dev  ## run the tests, fail below 90 % coverage of gateway/
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+test-phoenix: $(VENV)/.dev $(PHOENIX)/.done  ## read our traces back from a real Arize Phoenix
+	PHOENIX_BIN=$(CURDIR)/$(PHOENIX)/bin/phoenix $(BIN)/python -m pytest tests/phoenix
 
 lint: $(VENV)/.dev  ## style, import rules, proto lint
 	$(BIN)/ruff check .
@@ -47,9 +51,10 @@ bench: $(VENV)/.dev  ## measure CPU and latency on this machine
 lock: $(VENV)/.dev  ## pin current versions of every dependency
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml --group dev -c requirements/run.lock -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group phoenix -o requirements/phoenix.lock
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PHOENIX)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
@@ -62,3 +67,8 @@ $(VENV)/.run: requirements/run.lock | $(BIN)/python
 $(VENV)/.dev: requirements/dev.lock | $(BIN)/python
 	$(PIP) -r requirements/dev.lock
 	@touch $@ $(VENV)/.run
+
+$(PHOENIX)/.done: requirements/phoenix.lock
+	$(PYTHON) -m venv $(PHOENIX)
+	$(PHOENIX)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/phoenix.lock
+	@touch $@

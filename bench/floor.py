@@ -21,6 +21,7 @@ import uvloop
 from google.api import httpbody_pb2
 
 import envoy
+from gateway.scheduling import prefer_throughput
 from llmgateway.v1.openai_service_pb2 import OpenAIServiceChatCompletionsRequest
 
 _DESCRIPTOR: Final = Path(__file__).parent.parent / "generated" / "descriptor.binpb"
@@ -132,6 +133,7 @@ def main() -> None:
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--upstream", required=True, help="base URL without /v1")
     chosen = options.parse_args()
+    prefer_throughput()  # as the gateway does
     uvloop.run(serve(chosen.port, chosen.upstream))
 
 

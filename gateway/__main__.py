@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway import __version__
-from gateway.config import ConfigError, Settings, environment, load, masked
+from gateway.config import ConfigError, Settings, config_path, environment, load, masked
+from gateway.scheduling import prefer_throughput
 
 ENVOY_UPSTREAM = "run/worker-0.sock"
 
@@ -22,10 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 2
     command = options.command
+    if command in {"run", "serve"}:
+        prefer_throughput()
     if command == "run":
-        return _run(settings)
+        return _supervise(settings, options.config, workers=options.workers)
+    if command == "serve" and options.workers is not None:
+        return _supervise(settings, options.config, workers=options.workers, envoy=False, sockets=options.sockets)
     if command == "serve":
-        return _serve(settings, options.socket)
+        return _serve(settings, options)
     if command == "check-config":
         print(json.dumps(masked(settings), indent=2))
         return 0
@@ -37,33 +42,56 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--config", type=Path, help="YAML file (default: $GATEWAY_CONFIG or config/gateway.yaml)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="start the gateway with Envoy in front")
-    serve = commands.add_parser("serve", help="start the gRPC server alone")
-    serve.add_argument("--socket", type=Path, help="also listen on this unix socket, for Envoy")
+    run = commands.add_parser("run", help="start the gateway with Envoy in front")
+    run.add_argument("--workers", type=_count, default=1, metavar="N", help="worker processes (default: 1)")
+    serve = commands.add_parser("serve", help="start the gRPC server without Envoy")
+    serve.add_argument("--workers", type=_count, metavar="N", help="start this many, and restart those that crash")
+    serve.add_argument("--sockets", type=Path, default=Path("run"), help="with --workers: folder of their unix sockets")
+    serve.add_argument("--socket", type=Path, help="one worker: also listen on this unix socket, for Envoy")
+    serve.add_argument("--metrics-socket", type=Path, help="one worker: metrics here instead of on METRICS_PORT")
+    serve.add_argument("--shared-port", action="store_true", help="one worker: others listen on GRPC_PORT too")
     commands.add_parser("check-config", help="print the settings in force, secrets masked")
     envoy = commands.add_parser("envoy-config", help="print Envoy's configuration for these settings")
     envoy.add_argument("--upstream", action="append", help="a worker's unix socket; may be given several times")
     return parser
 
 
-def _run(settings: Settings) -> int:
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 256:
+        raise ValueError
+    return number
+
+
+def _supervise(
+    settings: Settings, config: Path | None, *, workers: int, envoy: bool = True, sockets: Path | None = None
+) -> int:
     import asyncio
 
-    from gateway.supervisor import StartError, supervise
+    from gateway.supervisor import Plan, StartError, supervise
 
+    variables = dict(environment())
+    if config is not None:
+        variables["GATEWAY_CONFIG"] = str(config)
     try:
-        return asyncio.run(supervise(settings, environment()))
+        return asyncio.run(supervise(settings, variables, Plan(workers=workers, envoy=envoy, sockets=sockets)))
     except StartError as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 1
 
 
-def _serve(settings: Settings, socket: Path | None) -> int:
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from gateway.app import ListenError
-    from gateway.serve import serve
+    from gateway.serve import Place, serve
 
     try:
-        serve(settings, socket=socket, commit=os.environ.get("GIT_COMMIT", "unknown"))
+        serve(
+            settings,
+            place=Place(options.socket, options.metrics_socket, options.shared_port),
+            load=lambda: load(environment(), options.config),
+            watched=config_path(environment(), options.config),
+            commit=os.environ.get("GIT_COMMIT", "unknown"),
+        )
     except ListenError as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 1

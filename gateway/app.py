@@ -1,23 +1,28 @@
 """The composition root: builds everything a worker is made of, and owns every lifetime."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc.aio
 import msgspec
-import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import OVERALL_HEALTH, aio
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from gateway.admission.keys import StaticKeys
-from gateway.config import Settings
+from gateway.catalog.known import KnownModels
+from gateway.catalog.shipped import shipped_catalog
+from gateway.config import Settings, version
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
+from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
+from gateway.dispatch.listing import Listing
+from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.providers.registry import build_provider
@@ -27,7 +32,9 @@ from gateway.services.embedding_service import EmbeddingService
 from gateway.services.model_service import ModelService
 from gateway.services.openai_service import OpenAIService
 from gateway.services.system_service import SystemService
+from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
 from llmgateway.v1 import (
     chat_service_pb2,
     chat_service_pb2_grpc,
@@ -40,8 +47,6 @@ from llmgateway.v1 import (
     system_service_pb2,
     system_service_pb2_grpc,
 )
-
-_log = structlog.get_logger("gateway.app")
 
 SERVICE_NAMES: Final = tuple(
     service.full_name
@@ -62,61 +67,157 @@ class ListenError(Exception):
     """An address cannot be listened on. The text is one line, fit to print."""
 
 
-class App(msgspec.Struct, frozen=True):
-    """A running worker: its bound TCP port, and how it is stopped."""
+class _Generation(msgspec.Struct, frozen=True):
+    """Everything that one value of the settings builds."""
 
-    grpc_port: int
-    lifecycle: Lifecycle
-    registry: CollectorRegistry
+    settings: Settings
+    chain: InterceptorChain
+    table: HandlerTable
+    resources: contextlib.AsyncExitStack
+
+
+class App:
+    """A running worker. `grpc_port` is its bound TCP port."""
+
+    def __init__(self, lifecycle: Lifecycle, registry: CollectorRegistry, traces: Traces | None, commit: str) -> None:
+        self.lifecycle: Final = lifecycle
+        self.registry: Final = registry
+        self.grpc_port = 0
+        self._metrics = Metrics(registry)
+        self.reloads: Final = self._metrics.config_reloads
+        self._traces = traces
+        self._commit = commit
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._health = aio.HealthServicer()
+        self._generation: _Generation
+        self.switch: Switch
+        self._server: grpc.aio.Server
+
+    async def start(self, settings: Settings) -> None:
+        """Build the first generation."""
+        self._generation = await self._build(settings)
+        self.switch = Switch(self._generation.chain, self._generation.table)
+        self._metrics.configured(version(settings), time.time())
+
+    async def reload(self, settings: Settings) -> None:
+        """Serve new calls by these settings. Calls in hand keep the old ones, which are closed when the last has ended.
+
+        Addresses, limits of the server and logs stay as they are. Raises what building raises; then nothing changes.
+        """
+        new, old = await self._build(settings), self._generation
+        self.switch.turn(new.chain, new.table)
+        self._generation = new
+        self._metrics.configured(version(settings), time.time())
+        task = asyncio.create_task(self._retire(old))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def serve(self, server: grpc.aio.Server) -> None:
+        """Take calls on `server`, until `drain`."""
+        self._server = server
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflected = (*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection((*reflected, reflection.SERVICE_NAME), server)
+        await server.start()
+        for name in (OVERALL_HEALTH, *SERVICE_NAMES):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self, delay: float, grace: float) -> None:
+        """Turn NOT_SERVING; `delay` seconds later take no new calls, and give those in hand `grace` seconds to end."""
+        if self.lifecycle.draining:
+            return
+        self.lifecycle.drain()
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(delay)
+        self.lifecycle.close(grace)
+        stopped = asyncio.create_task(self._server.stop(grace))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self.lifecycle.finished()
+        self.lifecycle.end_watches()
+        await stopped
+
+    async def aclose(self) -> None:
+        """Close every generation. No call is in hand any more."""
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self._generation.resources.aclose()
+
+    async def _retire(self, old: _Generation) -> None:
+        try:
+            await self.lifecycle.finished()
+        finally:
+            await old.resources.aclose()
+
+    async def _build(self, settings: Settings) -> _Generation:
+        hooks = [outgoing_trace_context()] if self._traces is not None else []
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(open_session(settings.time.connect_s, hooks))
+            providers = {}
+            for name, provider_settings in settings.enabled_providers().items():
+                provider = build_provider(name, provider_settings, session)
+                stack.push_async_callback(provider.aclose)
+                providers[name] = (provider, provider_settings)
+            known = KnownModels(
+                settings.models,
+                shipped_catalog().facts(),
+                {name: each.catalog or name for name, (_, each) in providers.items()},
+            )
+            catalog = Catalog(providers, settings.aliases, known)
+            listing = Listing({name: provider for name, (provider, _) in providers.items()}, time.monotonic)
+            stack.push_async_callback(listing.aclose)
+            directory = ModelDirectory(catalog, known, listing)
+            chat = ChatDispatcher(catalog, settings.time, self.lifecycle)
+            embeddings = EmbeddingDispatcher(catalog, settings.time)
+            keys = StaticKeys(settings.access.api_keys, required=settings.access.require_auth)
+
+            table = HandlerTable()
+            server = cast("grpc.aio.Server", table)  # as far as the generated functions use it
+            chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatService(chat), server)
+            model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(directory), server)
+            embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(EmbeddingService(embeddings), server)
+            openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(
+                OpenAIService(chat, embeddings, directory), server
+            )
+            system_service_pb2_grpc.add_SystemServiceServicer_to_server(
+                SystemService(self.lifecycle, self._commit, version(settings)), server
+            )
+            chain = build_chain(keys, self._metrics, self.lifecycle, self._traces, time.monotonic)
+            return _Generation(settings, chain, table, stack.pop_all())
+        raise AssertionError("the stack swallows no exception")
 
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, *, addresses: Sequence[str], commit: str = "unknown", registry: CollectorRegistry | None = None
+    settings: Settings,
+    *,
+    addresses: Sequence[str],
+    commit: str = "unknown",
+    registry: CollectorRegistry | None = None,
+    shared_port: bool = False,
 ) -> AsyncIterator[App]:
     """Serve on gRPC `addresses` (`127.0.0.1:0`, `unix:/path`) until the block is left, then drain.
 
-    On leaving: health turns NOT_SERVING, new calls are refused, running ones get `service.shutdown_grace_s`, providers
-    close. Raises ListenError.
+    On leaving: health turns NOT_SERVING, after `service.shutdown_delay_s` new calls are refused, running ones get
+    `service.shutdown_grace_s`, providers close. `shared_port`: other workers listen on the same TCP port, and the
+    kernel deals connections out. Raises ListenError.
     """
-    registry = registry or CollectorRegistry()
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(open_session(settings.time.connect_s))
-        providers = {}
-        for name, provider_settings in settings.enabled_providers().items():
-            provider = build_provider(name, provider_settings, session)
-            stack.push_async_callback(provider.aclose)
-            providers[name] = (provider, provider_settings)
-        catalog = Catalog(providers, settings.aliases)
-        chat = ChatDispatcher(catalog, settings.time)
-        embeddings = EmbeddingDispatcher(catalog, settings.time)
-        keys = StaticKeys(settings.access.api_keys, required=settings.access.require_auth)
-        lifecycle = Lifecycle()
-        health = aio.HealthServicer()
-
+        traces = await stack.enter_async_context(running_traces(settings.telemetry))
+        app = App(Lifecycle(), registry or CollectorRegistry(), traces, commit)
+        await app.start(settings)
+        stack.push_async_callback(app.aclose)
         server = grpc.aio.server(
-            interceptors=(build_chain(keys, Metrics(registry), time.monotonic),),
-            options=_server_options(settings.service.max_body_bytes),
+            interceptors=(app.switch,),
+            options=_server_options(settings.service.max_body_bytes, shared_port=shared_port),
         )
-        chat_service_pb2_grpc.add_ChatServiceServicer_to_server(ChatService(chat), server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
-        embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(EmbeddingService(embeddings), server)
-        openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(OpenAIService(chat, embeddings, catalog), server)
-        system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(lifecycle, commit), server)
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        reflected = (*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*reflected, reflection.SERVICE_NAME), server)
-
-        ports = [_listen(server, address) for address in addresses]
-        await server.start()
-        for name in (OVERALL_HEALTH, *SERVICE_NAMES):
-            await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        app.grpc_port = max([_listen(server, address) for address in addresses])
+        await app.serve(server)
         try:
-            yield App(max(ports), lifecycle, registry)
+            yield app
         finally:
-            lifecycle.drain()
-            await health.enter_graceful_shutdown()
-            await server.stop(settings.service.shutdown_grace_s)
+            await app.drain(settings.service.shutdown_delay_s, settings.service.shutdown_grace_s)
 
 
 def _listen(server: grpc.aio.Server, address: str) -> int:
@@ -126,11 +227,11 @@ def _listen(server: grpc.aio.Server, address: str) -> int:
         raise ListenError(f"{address} cannot be listened on; is it taken?") from None
 
 
-def _server_options(max_body_bytes: int) -> list[tuple[str, Any]]:
+def _server_options(max_body_bytes: int, *, shared_port: bool) -> list[tuple[str, Any]]:
     return [
         ("grpc.max_receive_message_length", max_body_bytes + 64 * 1024),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", _METADATA_LIMIT),
         ("grpc.absolute_max_metadata_size", 2 * _METADATA_LIMIT),
-        ("grpc.so_reuseport", 0),  # a taken port is an error, not a shared one
+        ("grpc.so_reuseport", int(shared_port)),  # otherwise a taken port is an error
     ]

@@ -4,6 +4,7 @@ Times are in seconds, sizes in bytes, unless a name says otherwise. A wrong valu
 that names it, its source and what would be right.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -14,10 +15,13 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from gateway.catalog.entries import ModelFacts
+
 DEFAULT_CONFIG_PATH: Final = Path("config/gateway.yaml")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400 * 365)]
+ModelId = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*/.+$")]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*$")]
 
 
@@ -60,8 +64,10 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """gRPC without Envoy."""
     metrics_port: Port = 9464
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 20 * 1024 * 1024
+    shutdown_delay_s: Annotated[float, Meta(ge=0)] = 0.1
+    """How long new calls are still taken after SIGTERM, while load balancers notice NOT_SERVING."""
     shutdown_grace_s: Seconds = 30.0
-    """How long running calls may take to finish after SIGTERM."""
+    """How long running calls may take to finish after that."""
 
 
 class AccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,20 +96,32 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider: a vendor that differs only in address, key and flags is a row of configuration."""
 
-    kind: Literal["openai", "custom"]
+    kind: Literal["openai", "cerebras", "gemini", "ollama", "custom"]
     base_url: str = ""
     api_key: Secret = Secret("")
     headers: dict[str, Secret] = {}
     """Sent with every request; some vendors want their key here."""
     models: tuple[str, ...] = ()
     """Models to answer for by bare name; `provider/model` reaches any other."""
+    catalog: str = ""
+    """The provider in the shipped catalog whose models these are, for example `openai`; empty: the same name."""
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     """The output cap sent when the caller sends none."""
     unknown_fields: Literal["refuse", "forward"] = "refuse"
+    unsupported_parameters: Literal["refuse", "drop"] = "refuse"
+    """What becomes of a request parameter that the provider does not have."""
     stream_usage: bool = True
     """Whether the vendor understands `stream_options.include_usage`."""
     chunk_delay_s: Annotated[float, Meta(ge=0)] = 0.0
     """Kind `custom` only: the pause before each chunk of a stream."""
+
+    def takes(self, field: str | None) -> bool:
+        """Tell whether the provider takes this top-level request field, which OpenAI does not document."""
+        return self.unknown_fields == "forward" or field in VENDOR_FIELDS.get(self.kind, ())
+
+
+VENDOR_FIELDS: Final[Mapping[str, frozenset[str]]] = {"gemini": frozenset({"google", "extra_body"})}
+"""Kind -> the top-level request fields that only this kind of provider has."""
 
 
 class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +129,23 @@ class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+    otlp_endpoint: Annotated[str, Meta(pattern="^(https?://.+)?$")] = ""
+    """Base address of an OTLP/HTTP collector, e.g. `http://127.0.0.1:6006`; empty: no tracing."""
+    service_name: str = "llmgateway"
+    traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = "parentbased_always_on"
+    traces_sampler_arg: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """The share of traces that the ratio samplers keep."""
+    trace_genai_names: bool = False
+    """Also OpenTelemetry's GenAI attribute names, beside OpenInference's."""
+    trace_prompts: bool = False
+    """Prompts and answers on spans."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +157,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     providers: dict[Name, ProviderSettings] = {}
     aliases: dict[str, Annotated[tuple[str, ...], Meta(min_length=1)]] = {}
     """A model name that stands for others, tried in order, e.g. `fast: [openai/gpt-4o-mini, custom/echo]`."""
+    models: dict[ModelId, ModelFacts] = {}
+    """What the operator knows of models, before what vendors and the shipped catalog say. Keys are `provider/model`;
+    `provider/*` is every model without an entry. E.g. `local/qwen: {prices: {input: 0, output: 0}}`."""
     telemetry: TelemetrySettings = TelemetrySettings()
 
     def enabled_providers(self) -> dict[str, ProviderSettings]:
@@ -138,6 +176,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 BUILT_IN_PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "custom": {"kind": "custom", "models": ["echo", "embed"]},
     "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
+    "gemini": {"kind": "gemini", "base_url": "https://generativelanguage.googleapis.com"},
+    "cerebras": {"kind": "cerebras", "base_url": "https://api.cerebras.ai"},
+    "ollama": {"kind": "ollama", "base_url": ""},
 }
 
 
@@ -182,6 +223,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "GRPC_PORT": ("service.grpc_port", _int),
     "METRICS_PORT": ("service.metrics_port", _int),
     "MAX_BODY_BYTES": ("service.max_body_bytes", _int),
+    "SHUTDOWN_DELAY_S": ("service.shutdown_delay_s", _float),
     "SHUTDOWN_GRACE_S": ("service.shutdown_grace_s", _float),
     "ALLOWED_API_KEYS": ("access.api_keys", _csv),
     "REQUIRE_AUTH": ("access.require_auth", _bool),
@@ -197,8 +239,20 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "OPENAI_BASE_URL": ("providers.openai.base_url", str),
     "OPENAI_MODEL": ("providers.openai.models", _csv),
     "OPENAI_MAX_TOKENS": ("providers.openai.max_output_tokens", _int),
+    "GEMINI_API_KEY": ("providers.gemini.api_key", str),
+    "GEMINI_BASE_URL": ("providers.gemini.base_url", str),
+    "CEREBRAS_API_KEY": ("providers.cerebras.api_key", str),
+    "CEREBRAS_BASE_URL": ("providers.cerebras.base_url", str),
+    "OLLAMA_HOST": ("providers.ollama.base_url", str),
+    "OLLAMA_API_KEY": ("providers.ollama.api_key", str),
     "LOG_LEVEL": ("telemetry.log_level", _lower),
     "LOG_FORMAT": ("telemetry.log_format", _lower),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry.otlp_endpoint", str),
+    "OTEL_SERVICE_NAME": ("telemetry.service_name", str),
+    "OTEL_TRACES_SAMPLER": ("telemetry.traces_sampler", _lower),
+    "OTEL_TRACES_SAMPLER_ARG": ("telemetry.traces_sampler_arg", _float),
+    "TRACE_GENAI_NAMES": ("telemetry.trace_genai_names", _bool),
+    "TRACE_PROMPTS": ("telemetry.trace_prompts", _bool),
 }
 """Environment variable -> setting and how its text is read. Where two name one setting, the later row wins."""
 
@@ -210,7 +264,7 @@ def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
     if it exists. Empty environment variables count as unset. Raises ConfigError.
     """
     tree: dict[str, Any] = {"providers": {name: dict(provider) for name, provider in BUILT_IN_PROVIDERS.items()}}
-    source = path or _config_path(environment)
+    source = config_path(environment, path)
     if source is not None:
         _merge(tree, _read_yaml(source, environment))
         _convert(tree, str(source))
@@ -227,7 +281,10 @@ def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
     return _convert(tree, "defaults")
 
 
-def _config_path(environment: Mapping[str, str]) -> Path | None:
+def config_path(environment: Mapping[str, str], path: Path | None = None) -> Path | None:
+    """Return the YAML file that `load` reads with the same arguments, None for none."""
+    if path is not None:
+        return path
     named = environment.get("GATEWAY_CONFIG", "").strip()
     if named:
         return Path(named)
@@ -305,6 +362,14 @@ def masked(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain data for printing, with every secret masked."""
     plain: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=_mask)
     return plain
+
+
+def version(settings: Settings) -> str:
+    """Return a short text that differs where settings differ, the same on every machine; it tells nothing of secrets.
+
+    So it does not change when only a secret does.
+    """
+    return hashlib.sha256(msgspec.json.encode(masked(settings), order="deterministic")).hexdigest()[:12]
 
 
 def _mask(value: Any) -> str:

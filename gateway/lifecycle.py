@@ -1,12 +1,107 @@
-"""Whether the server takes new calls."""
+"""Serving, draining, closed: whether new calls are taken, which are in hand, and when the last of them must end."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from gateway.errors import Draining
+
+
+class Wait(Protocol):
+    """A wait for a provider, which a drain that runs out ends."""
+
+    def end_by(self, when: float) -> None:
+        """Time out at `when` (`time.monotonic()`) at the latest."""
+        ...
 
 
 class Lifecycle:
-    """Starts serving; `drain` is final."""
+    """The state of one worker."""
 
     def __init__(self) -> None:
         self.draining = False
+        """Whether health and readiness say so; new calls are still taken, because callers need time to notice."""
+        self.closed = False
+        self.ends = math.inf
+        """When streams in hand have to end (`time.monotonic()`)."""
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._watches: set[asyncio.Task[Any]] = set()
+        self._watches_over = False
+        self._waits: set[Wait] = set()
+
+    @contextlib.contextmanager
+    def call(self) -> Iterator[None]:
+        """Count the running task as a call in hand.
+
+        A call that reaches this point while closing is served: its caller, or Envoy, tries those again that gRPC
+        itself turns away.
+        """
+        with _member(self._calls, _this_task()):
+            yield
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """Count the running task as one that only looks on (health, reflection): nobody waits for its end.
+
+        Raises Draining when `end_watches` ends it.
+        """
+        task = _this_task()
+        with _member(self._watches, task):
+            try:
+                yield
+            except asyncio.CancelledError:
+                if not self._watches_over:
+                    raise
+                task.uncancel()
+                raise Draining from None
+
+    @contextlib.contextmanager
+    def waiting(self, wait: Wait) -> Iterator[None]:
+        """Have a drain end `wait` in time.
+
+        A stream must end itself, with an error that its caller can see: one that is cancelled from outside looks to
+        HTTP callers as if it were complete.
+        """
+        wait.end_by(self.ends)
+        with _member(self._waits, wait):
+            yield
 
     def drain(self) -> None:
-        """Take no new calls from now on."""
+        """Tell everyone who asks that this worker is shutting down."""
         self.draining = True
+
+    def close(self, grace: float) -> None:
+        """Take no new calls. Streams in hand get until shortly before `grace` seconds from now."""
+        self.closed = True
+        self.ends = time.monotonic() + max(grace - 1.0, grace / 2)
+        for wait in self._waits:
+            wait.end_by(self.ends)
+
+    async def finished(self) -> None:
+        """Return when every call that is in hand now has ended."""
+        if self._calls:
+            await asyncio.wait(set(self._calls))
+
+    def end_watches(self) -> None:
+        """End the calls that only look on."""
+        self._watches_over = True
+        for task in self._watches:
+            task.cancel()
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None, "an RPC runs in a task"  # noqa: S101  # narrows the type
+    return task
+
+
+@contextlib.contextmanager
+def _member(group: set[Any], member: Any) -> Iterator[None]:
+    group.add(member)
+    try:
+        yield
+    finally:
+        group.discard(member)

@@ -3,54 +3,92 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
-from gateway.app import ListenError, running
+from gateway.app import App, ListenError, running
 from gateway.config import Settings
+from gateway.reload import Reloader
 from gateway.telemetry.logs import configure_logs
+from gateway.telemetry.page import metrics_page, registry_page
 
 _log = structlog.get_logger("gateway.serve")
 
 
-def serve(settings: Settings, *, socket: Path | None, commit: str) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. `socket` is a unix socket for Envoy. Raises ListenError."""
+class Place(msgspec.Struct, frozen=True):
+    """Where a worker serves beside GRPC_PORT.
+
+    `socket` is a unix socket for Envoy. `metrics_socket` takes the place of METRICS_PORT, for the supervisor, which
+    joins the pages of its workers. `shared_port`: other workers listen on GRPC_PORT too.
+    """
+
+    socket: Path | None = None
+    metrics_socket: Path | None = None
+    shared_port: bool = False
+
+
+def serve(settings: Settings, *, place: Place, load: Callable[[], Settings], watched: Path | None, commit: str) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    On SIGHUP, and when the file `watched` changes, the settings that `load` gives are put in force. Raises ListenError.
+    """
     configure_logs(settings.telemetry)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, socket, commit))
+        runner.run(_serve(settings, place, load, watched, commit))
 
 
-async def _serve(settings: Settings, socket: Path | None, commit: str) -> None:
+async def _serve(
+    settings: Settings, place: Place, load: Callable[[], Settings], watched: Path | None, commit: str
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = settings.service
     addresses = [f"{service.host}:{service.grpc_port}"]
-    if socket is not None:
-        addresses.append(f"unix:{socket}")
+    if place.socket is not None:
+        addresses.append(f"unix:{place.socket}")
     registry = CollectorRegistry()
-    with _metrics_page(service.host, service.metrics_port, registry):
-        async with running(settings, addresses=addresses, commit=commit, registry=registry) as app:
+    async with (
+        running(settings, addresses=addresses, commit=commit, registry=registry, shared_port=place.shared_port) as app,
+        _metrics(settings, place, registry),
+    ):
+        async with _reloading(settings, app, load, watched):
             _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
             await stop.wait()
-            _log.info("draining", grace_s=service.shutdown_grace_s)
+        _log.info("draining", grace_s=service.shutdown_grace_s)
+        await app.drain(service.shutdown_delay_s, service.shutdown_grace_s)
     _log.info("stopped")
 
 
-@contextlib.contextmanager
-def _metrics_page(host: str, port: int, registry: CollectorRegistry) -> Iterator[None]:
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as exc:
-        raise ListenError(f"METRICS_PORT {port} on {host} cannot be listened on: {exc.strerror}") from None
+@contextlib.asynccontextmanager
+async def _metrics(settings: Settings, place: Place, registry: CollectorRegistry) -> AsyncIterator[None]:
+    host, port = settings.service.host, settings.service.metrics_port
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(metrics_page(registry_page(registry), place.metrics_socket or (host, port)))
+        except OSError as exc:
+            raise ListenError(f"METRICS_PORT {port} on {host} cannot be listened on: {exc.strerror}") from None
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _reloading(
+    settings: Settings, app: App, load: Callable[[], Settings], watched: Path | None
+) -> AsyncIterator[None]:
+    reloader = Reloader(settings, load, app.reload, app.reloads)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+    tasks = [asyncio.create_task(reloader.run())]
+    if watched is not None:
+        tasks.append(asyncio.create_task(reloader.watch(watched)))
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

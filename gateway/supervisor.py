@@ -1,27 +1,28 @@
-"""`run`: a worker and Envoy in front of it, started together and stopped together."""
+"""`run` and `serve --workers`: worker processes, and Envoy in front of them, started and stopped together."""
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import secrets
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import aiohttp
 import msgspec
 
 from gateway.config import Secret, Settings
 from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
+from gateway.telemetry.logs import configure_logs
+from gateway.telemetry.page import metrics_page, workers_page
+from gateway.workers import Workers, WorkerStartError, die_with_parent, how_it_ended, stop_process
 
 _START_LIMIT_S: Final = 60.0
 _POLL_S: Final = 0.05
-_PR_SET_PDEATHSIG: Final = 1
 GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"
 
 
@@ -29,43 +30,91 @@ class StartError(Exception):
     """The gateway cannot start. The text is one line, fit to print."""
 
 
-class _ChildEndedError(Exception):
+class _EnvoyEndedError(Exception):
     pass
 
 
-class _Child(msgspec.Struct):
-    name: str
-    process: asyncio.subprocess.Process
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to supervise: how many workers, whether with Envoy in front, and where the workers' unix sockets are.
 
-
-async def supervise(settings: Settings, environment: Mapping[str, str]) -> int:
-    """Run until a signal (0) or until a child dies (1); print the addresses when ready.
-
-    Without a configured key one is made for this run and printed. Raises StartError.
+    Without `sockets` they are in a folder of this run's own. Inside it is `worker-0.sock` and so on.
     """
+
+    workers: int = 1
+    envoy: bool = True
+    sockets: Path | None = None
+
+
+async def supervise(settings: Settings, environment: Mapping[str, str], plan: Plan) -> int:
+    """Run until SIGTERM or SIGINT (0) or until Envoy ends by itself (1); print the addresses when ready.
+
+    A worker that crashes is restarted, with growing pauses. SIGHUP has every worker load its settings again, SIGUSR2
+    replaces the workers one after the other. Without a configured key one is made for this run and printed.
+    Raises StartError.
+    """
+    configure_logs(settings.telemetry)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    settings = _check_ports(settings)
-    envoy = _find_envoy()
-    key = _first_key(settings)
-    children: list[_Child] = []
-    with tempfile.TemporaryDirectory(prefix="llmgateway-") as folder:
-        worker_socket = Path(folder, "worker-0.sock")
-        config = _write(Path(folder, "envoy.yaml"), render(envoy_settings(settings, (str(worker_socket),))))
+    settings = _check_ports(settings, envoy=plan.envoy)
+    service, key = settings.service, _first_key(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        folder = plan.sockets or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgateway-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        workers = Workers(
+            plan.workers,
+            folder,
+            _worker_environment(settings, key, environment),
+            service.shutdown_delay_s + service.shutdown_grace_s,
+        )
+        await stack.enter_async_context(
+            metrics_page(workers_page(workers.metrics_sockets), (service.host, service.metrics_port))
+        )
         try:
-            children.append(await _start_worker(settings, worker_socket, key, environment))
-            children.append(await _start_envoy(envoy, config))
-            await _until_ready(settings, children, stop)
-            if not stop.is_set():
-                _print_banner(settings, key)
-            await _until_stopped(children, stop)
-        except _ChildEndedError as exc:
+            envoy = await _start_envoy(settings, workers, folder, stack) if plan.envoy else None
+            stack.push_async_callback(workers.stop)  # before Envoy, so that running calls finish through it
+            start = await stack.enter_async_context(_tasks())
+            over = [start(stop.wait()), *([start(_envoy_ended(envoy))] if envoy is not None else ())]
+            started = start(_started(settings, workers, plan))
+            await _first((*over, started))
+            if started.done() and not stop.is_set():
+                _print_banner(settings, key, plan)
+                await stack.enter_async_context(_tended(workers))
+                await _first(over)
+        except _EnvoyEndedError as exc:
             print(f"llmgateway: {exc}; stopping", file=sys.stderr, flush=True)
             return 1
-        finally:
-            await _stop_all(children, settings.service.shutdown_grace_s)
+        except (WorkerStartError, EnvoyMissingError) as exc:
+            raise StartError(str(exc)) from None
     return 0
+
+
+async def _first(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Wait until one of the tasks has ended. Raises what ended it."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+@contextlib.asynccontextmanager
+async def _tasks() -> AsyncIterator[Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]]:
+    """Yield a function that starts tasks; all of them are cancelled when the block is left."""
+    tasks: list[asyncio.Task[Any]] = []
+
+    def start(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    try:
+        yield start
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _envoy_ended(envoy: asyncio.subprocess.Process) -> NoReturn:
+    raise _EnvoyEndedError(f"Envoy {how_it_ended(await envoy.wait())}")
 
 
 def envoy_settings(settings: Settings, upstreams: tuple[str, ...]) -> EnvoySettings:
@@ -83,17 +132,12 @@ def envoy_settings(settings: Settings, upstreams: tuple[str, ...]) -> EnvoySetti
     )
 
 
-def _write(path: Path, text: str) -> Path:
-    path.write_text(text, "utf-8")
-    return path
-
-
-def _check_ports(settings: Settings) -> Settings:
+def _check_ports(settings: Settings, *, envoy: bool) -> Settings:
     """Return the settings with every port 0 replaced by a free one. Raises StartError for a taken port."""
     service = settings.service
     chosen = {}
     for field, variable in (
-        ("port", "SERVICE_PORT"),
+        *((("port", "SERVICE_PORT"),) if envoy else ()),
         ("grpc_port", "GRPC_PORT"),
         ("metrics_port", "METRICS_PORT"),
     ):
@@ -119,51 +163,38 @@ def _first_key(settings: Settings) -> Secret | None:
     return Secret("sk-dev-" + secrets.token_urlsafe(24))
 
 
-async def _start_worker(
-    settings: Settings, worker_socket: Path, key: Secret | None, environment: Mapping[str, str]
-) -> _Child:
-    service = settings.service
-    environment = {
-        **environment,
-        "GRPC_PORT": str(service.grpc_port),
-        "METRICS_PORT": str(service.metrics_port),
-    }
+def _worker_environment(settings: Settings, key: Secret | None, environment: Mapping[str, str]) -> Mapping[str, str]:
+    changes = {"GRPC_PORT": str(settings.service.grpc_port)}
     if key is not None:
-        environment["ALLOWED_API_KEYS"] = key.reveal()
+        changes["ALLOWED_API_KEYS"] = key.reveal()
+    return {**environment, **changes}
+
+
+async def _start_envoy(
+    settings: Settings, workers: Workers, folder: Path, stack: contextlib.AsyncExitStack
+) -> asyncio.subprocess.Process:
+    config = folder / "envoy.yaml"
+    config.write_text(render(envoy_settings(settings, workers.sockets)), "utf-8")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "serve", "--socket", str(worker_socket),
-        env=environment, start_new_session=True, preexec_fn=_die_with_parent,
+        str(envoy_binary()), "-c", str(config), "--concurrency", str(len(workers.sockets)), "--disable-hot-restart",
+        "--log-level", "warn",
+        start_new_session=True, preexec_fn=die_with_parent,
     )  # fmt: skip
-    return _Child("the gateway", process)
+    stack.push_async_callback(stop_process, process, 0)
+    return process
 
 
-def _find_envoy() -> Path:
-    try:
-        return envoy_binary()
-    except EnvoyMissingError as exc:
-        raise StartError(str(exc)) from None
+async def _started(settings: Settings, workers: Workers, plan: Plan) -> None:
+    await workers.start()
+    if plan.envoy:
+        await _until_ready(settings)
 
 
-async def _start_envoy(program: Path, config: Path) -> _Child:
-    process = await asyncio.create_subprocess_exec(
-        str(program), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn",
-        start_new_session=True, preexec_fn=_die_with_parent,
-    )  # fmt: skip
-    return _Child("Envoy", process)
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this child with the supervisor, even if that is killed (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-async def _until_ready(settings: Settings, children: list[_Child], stop: asyncio.Event) -> None:
+async def _until_ready(settings: Settings) -> None:
     url = f"http://{_host(settings)}:{settings.service.port}/readyz"
     deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
-        while not stop.is_set():
-            _raise_if_ended(children)
+        while True:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with session.get(url) as response:
                     if response.status == 200:
@@ -173,37 +204,21 @@ async def _until_ready(settings: Settings, children: list[_Child], stop: asyncio
             await asyncio.sleep(_POLL_S)
 
 
-async def _until_stopped(children: list[_Child], stop: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(child.process.wait()) for child in children]
-    waits.append(asyncio.ensure_future(stop.wait()))
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    if not stop.is_set():
-        _raise_if_ended(children)
+@contextlib.asynccontextmanager
+async def _tended(workers: Workers) -> AsyncIterator[None]:
+    """Restart, reload and replace workers until the block is left."""
+    async with _tasks() as start:
+        start(workers.keep())
+        rounds: list[asyncio.Task[Any]] = []
 
+        def replace() -> None:
+            if all(task.done() for task in rounds):  # one round at a time
+                rounds[:] = [start(workers.replace())]
 
-def _raise_if_ended(children: list[_Child]) -> None:
-    for child in children:
-        code = child.process.returncode
-        if code is not None:
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            raise _ChildEndedError(f"{child.name} {how}")
-
-
-async def _stop_all(children: list[_Child], grace: float) -> None:
-    """Stop the worker first, so that running calls finish through Envoy, then Envoy; kill what outlives its grace."""
-    for child in children:
-        with contextlib.suppress(ProcessLookupError):
-            child.process.terminate()
-        try:
-            async with asyncio.timeout(grace + 5):
-                await child.process.wait()
-        except TimeoutError:
-            child.process.kill()
-            await child.process.wait()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, workers.reload)
+        loop.add_signal_handler(signal.SIGUSR2, replace)
+        yield
 
 
 def _host(settings: Settings) -> str:
@@ -213,24 +228,29 @@ def _host(settings: Settings) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _print_banner(settings: Settings, key: Secret | None) -> None:
+def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
     service = settings.service
     host = _host(settings)
     shown = key.reveal() if key is not None else "YOUR_KEY"
     lines = [
         "",
         "llmgateway is ready. Ctrl-C stops it.",
-        f"  JSON and gRPC   http://{host}:{service.port}   (OpenAI base URL: http://{host}:{service.port}/v1)",
+        *(
+            [f"  JSON and gRPC   http://{host}:{service.port}   (OpenAI base URL: http://{host}:{service.port}/v1)"]
+            if plan.envoy
+            else [f"  workers         {plan.workers}, for Envoy at {plan.sockets or 'no fixed place'}"]
+        ),
         f"  gRPC only       {host}:{service.grpc_port}",
         f"  metrics         http://{host}:{service.metrics_port}/metrics",
     ]
     if key is not None:
         lines.append(f"  development key {shown}   (made for this run; set ALLOWED_API_KEYS for your own)")
-    lines += [
-        "",
-        f"  curl http://{host}:{service.port}/v1/chat/completions -H 'Authorization: Bearer {shown}' \\",
-        "    -H 'Content-Type: application/json' \\",
-        '    -d \'{"model":"custom/echo","messages":[{"role":"user","content":"hello"}]}\'',
-        "",
-    ]
+    if plan.envoy:
+        lines += [
+            "",
+            f"  curl http://{host}:{service.port}/v1/chat/completions -H 'Authorization: Bearer {shown}' \\",
+            "    -H 'Content-Type: application/json' \\",
+            '    -d \'{"model":"custom/echo","messages":[{"role":"user","content":"hello"}]}\'',
+            "",
+        ]
     print("\n".join(lines), flush=True)

@@ -1,6 +1,7 @@
 """Fixtures that the whole suite shares."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,8 +15,9 @@ VENDOR_KEY = "sk-vendor-secret"
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the developer's own keys or settings."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "GATEWAY_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "CEREBRAS_", "GEMINI_", "OLLAMA_", "GATEWAY_")) and name != "OLLAMA_BIN":
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

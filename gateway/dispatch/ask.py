@@ -48,7 +48,7 @@ class Ask(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
         """Return the targets to try, in order. Raises ProviderNotFound, ModelNotFound or InvalidRequest."""
         targets = catalog.resolve(self.request.model, self.provider)
         if self.unknown_field is not None:
-            targets = [target for target in targets if target.settings.unknown_fields == "forward"]
+            targets = [target for target in targets if target.settings.takes(self.unknown_field.param)]
             if not targets:
                 raise self.unknown_field
         return targets

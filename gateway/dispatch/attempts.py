@@ -26,6 +26,7 @@ async def whole_answer(
     Raises DeadlineExceeded when that passes first.
     """
     deadline = ask.started + (ask.timeout or limits.request_s)
+    ask.record.observer.asked(ask.body)
     try:
         async with asyncio.timeout_at(deadline):
             return await first_success(
@@ -78,9 +79,11 @@ async def _retried(
     retry = 0
     while True:
         record.attempts += 1
+        record.observer.attempt_started(target.provider.name, target.model)
         try:
             return await attempt(target)
         except GatewayError as error:
+            record.observer.attempt_failed(error)
             pause = _pause(retry, error)
             late = time.monotonic() + pause >= deadline
             if not error.retryable or retry >= max_retries or late:

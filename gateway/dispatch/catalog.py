@@ -1,13 +1,18 @@
 """Which provider answers for which model name."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
+import structlog
 
+from gateway.catalog.known import KnownModels
 from gateway.config import ProviderSettings
 from gateway.errors import ModelNotFound, ProviderNotFound
 from gateway.providers.base import Provider
+
+_log = structlog.get_logger("gateway.catalog")
 
 _SHOWN: Final = 20
 """How many existing names an error lists."""
@@ -21,58 +26,80 @@ class Target(msgspec.Struct, frozen=True):
     settings: ProviderSettings
 
 
-class ModelCard(msgspec.Struct, frozen=True):
-    """One model that can be asked for: `id` is `provider/model`, or an alias."""
-
-    id: str
-    owned_by: str
-
-
 class Catalog:
-    """Resolves model names. `aliases` maps a name to its targets, tried in order."""
+    """Resolves model names.
+
+    `aliases` maps a name to its targets, tried in order; a target whose provider is not enabled is left out.
+    """
 
     def __init__(
         self,
         providers: Mapping[str, tuple[Provider, ProviderSettings]],
         aliases: Mapping[str, Sequence[str]],
+        known: KnownModels,
     ) -> None:
         self._providers = dict(providers)
-        self._aliases = dict(aliases)
-        self._bare = {
-            model: name for name, (_, settings) in reversed(self._providers.items()) for model in settings.models
+        self._configured = {
+            name: frozenset((*settings.models, *known.told(name))) for name, (_, settings) in self._providers.items()
         }
+        self._bare: dict[str, str] = {}
+        self._aliases: dict[str, list[Target]] = {}
+        shipped = {name: known.shipped(name) for name in self._providers}
+        for models in (shipped, self._configured):  # the operator's word goes before the shipped catalog's
+            for name in reversed(self._providers):  # and the first provider that has a model before later ones
+                self._bare.update(dict.fromkeys(models[name], name))
+        for alias, names in aliases.items():
+            if targets := self._alias_targets(alias, names):
+                self._aliases[alias] = targets
+
+    @property
+    def providers(self) -> Sequence[str]:
+        """The names of the providers, in the order of the configuration."""
+        return tuple(self._providers)
+
+    @property
+    def aliases(self) -> AbstractSet[str]:
+        """The names of the aliases that have a target here."""
+        return self._aliases.keys()
+
+    def provider(self, name: str) -> str:
+        """Return `name`. Raises ProviderNotFound if it is not a provider's."""
+        self._entry(name)
+        return name
+
+    def configured(self, provider: str) -> AbstractSet[str]:
+        """Return the provider's models that the configuration names."""
+        return self._configured[provider]
+
+    def other_names(self, provider: str, model: str) -> Iterator[str]:
+        """Yield the names that always mean this model, beside `provider/model`: its bare name, and aliases."""
+        if self._bare.get(model) == provider and model not in self._aliases:
+            yield model
+        for alias, targets in self._aliases.items():
+            if [(target.provider.name, target.model) for target in targets] == [(provider, model)]:
+                yield alias
 
     def resolve(self, model: str, provider: str = "") -> list[Target]:
         """Return the targets for a model name, in the order to try them; at least one.
 
         `provider` is the path's prefix: then the name is that provider's own, with or without its prefix. Otherwise
-        the name is an alias, `provider/model`, or a bare name that one provider lists. Raises ProviderNotFound or
-        ModelNotFound.
+        the name is an alias, `provider/model`, or a bare name: one that the configuration gives to a provider, or else
+        one that the shipped catalog has for it. Raises ProviderNotFound or ModelNotFound.
         """
         if provider:
             return [self._target(provider, model.removeprefix(provider + "/"))]
         if model in self._aliases:
-            return [self._resolve_name(name) for name in self._aliases[model]]
+            return self._aliases[model]
         return [self._resolve_name(model)]
 
-    def models(self, provider: str = "") -> Iterator[ModelCard]:
-        """Yield the listed models, those of one provider if it is named. Raises ProviderNotFound."""
-        if provider:
-            self._entry(provider)
-        for name, (_, settings) in self._providers.items():
-            if provider in {"", name}:
-                for model in settings.models:
-                    yield ModelCard(f"{name}/{model}", name)
-        if not provider:
-            for alias in self._aliases:
-                yield ModelCard(alias, "gateway")
-
-    def model(self, model: str, provider: str = "") -> ModelCard:
-        """Return one model that `resolve` knows. Raises ProviderNotFound or ModelNotFound."""
-        if not provider and model in self._aliases:
-            return ModelCard(model, "gateway")
-        target = self.resolve(model, provider)[0]
-        return ModelCard(f"{target.provider.name}/{target.model}", target.provider.name)
+    def _alias_targets(self, alias: str, names: Sequence[str]) -> list[Target]:
+        targets = []
+        for name in names:
+            try:
+                targets.append(self._resolve_name(name))
+            except ModelNotFound:
+                _log.warning("alias target left out", alias=alias, target=name, reason="no enabled provider has it")
+        return targets
 
     def _resolve_name(self, name: str) -> Target:
         prefix, slash, rest = name.partition("/")
@@ -80,7 +107,8 @@ class Catalog:
             return self._target(prefix, rest)
         if name in self._bare:
             return self._target(self._bare[name], name)
-        known = [card.id for card in self.models()]
+        known = [f"{owner}/{model}" for owner in self._providers for model in sorted(self._configured[owner])]
+        known += self._aliases
         shown = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
         raise ModelNotFound(
             f"The model '{name}' does not exist. Models here: {shown}; "

@@ -9,7 +9,8 @@ from gateway.dispatch.attempts import first_success, whole_answer
 from gateway.dispatch.catalog import Catalog, Target
 from gateway.dispatch.meter import StreamMeter
 from gateway.dispatch.silence import SilenceLimit
-from gateway.errors import DeadlineExceeded, ProviderError, ProviderTimeout
+from gateway.errors import DeadlineExceeded, Draining, ProviderError, ProviderTimeout
+from gateway.lifecycle import Lifecycle
 from gateway.providers.base import Block, ChatCall
 from gateway.wire.sse import DONE
 
@@ -17,9 +18,10 @@ from gateway.wire.sse import DONE
 class ChatDispatcher:
     """Sends chat calls to providers."""
 
-    def __init__(self, catalog: Catalog, limits: TimeSettings) -> None:
+    def __init__(self, catalog: Catalog, limits: TimeSettings, lifecycle: Lifecycle) -> None:
         self._catalog = catalog
         self._limits = limits
+        self._lifecycle = lifecycle
 
     async def complete(self, ask: ChatAsk) -> bytes:
         """Return the body of the whole answer. Raises leaves of GatewayError."""
@@ -27,6 +29,7 @@ class ChatDispatcher:
         async def attempt(target: Target) -> bytes:
             completion = await target.provider.complete(_call(ask, target))
             ask.record.usage = completion.usage
+            ask.record.observer.answered(completion.body)
             return completion.body
 
         return await whole_answer(ask, ask.targets(self._catalog), attempt, self._limits)
@@ -44,12 +47,13 @@ class ChatDispatcher:
             blocks = target.provider.stream(_call(ask, target))
             limit = min(first_deadline, time.monotonic() + self._limits.first_token_s)
             try:
-                return target, blocks, await _next(blocks, silence, limit, first_deadline, target)
+                return target, blocks, await self._next(blocks, silence, limit, first_deadline, target)
             except BaseException:
                 await blocks.aclose()
                 raise
 
-        with SilenceLimit() as silence:
+        ask.record.observer.asked(ask.body)
+        with SilenceLimit() as silence, self._lifecycle.waiting(silence):
             target, blocks, block = await first_success(
                 targets, attempt, max_retries=self._limits.max_retries, deadline=first_deadline, record=ask.record
             )
@@ -60,29 +64,37 @@ class ChatDispatcher:
                     shown = meter.take(block)
                     ask.record.usage = meter.usage
                     if shown:
+                        ask.record.observer.answered(shown)
                         yield shown
                     if block.endswith(DONE):
                         await anext(blocks, None)  # lets the provider hand its connection back
                         return
                     limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)
-                    block = await _next(blocks, silence, limit, deadline, target)
+                    block = await self._next(blocks, silence, limit, deadline, target)
             finally:
                 await blocks.aclose()
 
+    async def _next(
+        self, blocks: AsyncGenerator[Block], silence: SilenceLimit, limit: float, deadline: float, target: Target
+    ) -> Block:
+        """Return the next block. Silence until `limit` is the provider's fault, unless it is the caller's deadline."""
+        if self._lifecycle.closed and time.monotonic() >= self._lifecycle.ends:
+            raise Draining  # a provider that never pauses would not notice otherwise
+        try:
+            return await silence.wait(anext(blocks), limit)
+        except StopAsyncIteration:
+            raise ProviderError(f"Provider '{target.provider.name}' broke off its stream.") from None
+        except TimeoutError:
+            if time.monotonic() >= self._lifecycle.ends:
+                raise Draining from None
+            if limit < deadline:
+                raise ProviderTimeout(f"Provider '{target.provider.name}' was silent for too long.") from None
+            raise DeadlineExceeded from None
+
 
 def _call(ask: ChatAsk, target: Target) -> ChatCall:
-    return ChatCall(request=ask.request, body=ask.body, model=target.model, request_id=ask.request_id)
-
-
-async def _next(
-    blocks: AsyncGenerator[Block], silence: SilenceLimit, limit: float, deadline: float, target: Target
-) -> Block:
-    """Return the next block. Silence until `limit` is the provider's fault, unless that is the caller's deadline."""
-    try:
-        return await silence.wait(anext(blocks), limit)
-    except StopAsyncIteration:
-        raise ProviderError(f"Provider '{target.provider.name}' broke off its stream.") from None
-    except TimeoutError:
-        if limit < deadline:
-            raise ProviderTimeout(f"Provider '{target.provider.name}' was silent for too long.") from None
-        raise DeadlineExceeded from None
+    headers = ask.record.vendor_headers
+    headers.clear()  # of an attempt that failed
+    return ChatCall(
+        request=ask.request, body=ask.body, model=target.model, request_id=ask.request_id, vendor_headers=headers
+    )

@@ -1,6 +1,7 @@
 """The time-out between a stream's blocks, cheap enough to guard every one of them."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from typing import Self, TypeVar
@@ -21,6 +22,7 @@ class SilenceLimit:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._limit: float | None = None
+        self._ends = math.inf
         self._fired = False
 
     def __enter__(self) -> Self:
@@ -32,7 +34,7 @@ class SilenceLimit:
 
     async def wait(self, awaitable: Awaitable[T], limit: float) -> T:
         """Return what `awaitable` gives; raise TimeoutError when it is not done at `limit` (`time.monotonic()`)."""
-        self._limit = limit
+        limit = self._limit = min(limit, self._ends)
         if self._timer is None or limit < self._timer_at:
             self._set_timer(limit)
         try:
@@ -44,6 +46,13 @@ class SilenceLimit:
         finally:
             self._limit = None
             self._fired = False
+
+    def end_by(self, when: float) -> None:
+        """Let no wait last beyond `when` (`time.monotonic()`), not even the one under way."""
+        self._ends = when
+        if self._limit is not None and when < self._limit:
+            self._limit = when
+            self._set_timer(when)
 
     def _set_timer(self, at: float) -> None:
         if self._timer is not None:

@@ -128,10 +128,11 @@ def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[
 
     So a request that stays on the route of an HTTP path has a method that the contract does not know there.
     """
-    to_gateway = _route(settings)
+    to_gateway = {"cluster": _CLUSTER, "timeout": "0s"}
     host: dict[str, Any] = {
         "name": "gateway",
         "domains": ["*"],
+        "retry_policy": _retry_policy(settings),
         "routes": [
             {"match": {"prefix": "/", "grpc": {}}, "route": to_gateway},
             *(
@@ -150,22 +151,20 @@ def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[
     return host
 
 
-def _route(settings: EnvoySettings) -> dict[str, Any]:
-    route: dict[str, Any] = {"cluster": _CLUSTER, "timeout": "0s"}
-    if len(settings.upstreams) > 1:
-        route["retry_policy"] = {
-            "retry_on": "connect-failure",
-            "num_retries": len(settings.upstreams) - 1,
-            "host_selection_retry_max_attempts": 16,  # the balancer picks at random, also what it has tried
-            "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
-            "retry_host_predicate": [
-                {
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": {"@type": _type("retry.host.previous_hosts.v3.PreviousHostsPredicate")},
-                }
-            ],
-        }
-    return route
+def _retry_policy(settings: EnvoySettings) -> dict[str, Any]:
+    """A call is sent again only when no worker has begun it: one that shuts down answers new calls with CANCELLED."""
+    return {
+        "retry_on": "connect-failure,refused-stream,cancelled",
+        "num_retries": len(settings.upstreams),
+        "host_selection_retry_max_attempts": 16,  # the balancer picks at random, also what it has tried
+        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {"@type": _type("retry.host.previous_hosts.v3.PreviousHostsPredicate")},
+            }
+        ],
+    }
 
 
 def _paths(bindings: Iterable[Binding]) -> Iterable[tuple[str, str | None, str]]:

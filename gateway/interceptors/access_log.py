@@ -41,6 +41,7 @@ class AccessLogInterceptor:
         write(
             "request",
             request_id=rpc.request_id,
+            trace_id=rpc.trace_id,
             key_id=rpc.caller.key_id,
             rpc=rpc.method,
             edge="http" if rpc.from_http else "grpc",

@@ -23,6 +23,7 @@ class Rpc(msgspec.Struct, kw_only=True):
 
     `metadata` has lower-case names; of a name sent twice the last value counts. `from_http` tells that Envoy
     transcoded the call from JSON. `started` is `time.monotonic()`.
+    `trace_id` is there when the call is traced.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Rpc(msgspec.Struct, kw_only=True):
     metadata: Mapping[str, str]
     started: float
     request_id: str = ""
+    trace_id: str | None = None
     caller: Caller = ANONYMOUS
     record: CallRecord = msgspec.field(default_factory=CallRecord)
 
@@ -96,7 +98,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 started=self._clock(),
             )
             _CURRENT.set(rpc)
-            proceed: Proceed = functools.partial(run, behavior, request, context)
+            proceed: Proceed = functools.partial(run, behavior, request, rpc)
             for interceptor in reversed(self.interceptors):
                 proceed = functools.partial(interceptor.intercept, rpc, proceed)
             return await proceed()
@@ -113,21 +115,26 @@ def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
     return dict(sent)
 
 
-async def _answer(
-    behavior: Callable[..., Awaitable[Any]], request: Any, context: grpc.aio.ServicerContext[Any, Any]
-) -> Any:
-    return await behavior(request, context)
+async def _answer(behavior: Callable[..., Awaitable[Any]], request: Any, rpc: Rpc) -> Any:
+    answer = await behavior(request, rpc.context)
+    await _send_headers(rpc)
+    return answer
 
 
-async def _write_all(
-    behavior: Callable[..., AsyncIterator[Any] | Awaitable[None]],
-    request: Any,
-    context: grpc.aio.ServicerContext[Any, Any],
-) -> None:
-    messages = behavior(request, context)
+async def _write_all(behavior: Callable[..., AsyncIterator[Any] | Awaitable[None]], request: Any, rpc: Rpc) -> None:
+    messages = behavior(request, rpc.context)
     if isinstance(messages, Awaitable):
         await messages
         return
+    first = True
     async with contextlib.aclosing(messages):  # type: ignore[type-var]  # servicers are async generators
         async for message in messages:
-            await context.write(message)
+            if first:
+                await _send_headers(rpc)
+                first = False
+            await rpc.context.write(message)
+
+
+async def _send_headers(rpc: Rpc) -> None:
+    if rpc.record.vendor_headers:
+        await rpc.context.send_initial_metadata(tuple(rpc.record.vendor_headers.items()))

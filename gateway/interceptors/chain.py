@@ -7,19 +7,27 @@ from gateway.interceptors.access_log import AccessLogInterceptor
 from gateway.interceptors.auth import AuthInterceptor
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.errors import ErrorInterceptor
+from gateway.interceptors.in_flight import InFlightInterceptor
 from gateway.interceptors.metrics import MetricsInterceptor
 from gateway.interceptors.request_id import RequestIdInterceptor
+from gateway.interceptors.tracing import TracingInterceptor
+from gateway.lifecycle import Lifecycle
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Traces
 
 
-def build_chain(keys: StaticKeys, metrics: Metrics, clock: Callable[[], float]) -> InterceptorChain:
-    """Return the chain, outermost first."""
+def build_chain(
+    keys: StaticKeys, metrics: Metrics, lifecycle: Lifecycle, traces: Traces | None, clock: Callable[[], float]
+) -> InterceptorChain:
+    """Return the chain, outermost first. Without `traces` nothing is traced."""
     return InterceptorChain(
         (
             ErrorInterceptor(),  # outermost, so that everything inside sees typed errors
             RequestIdInterceptor(),  # before anything that logs
+            *((TracingInterceptor(traces),) if traces is not None else ()),  # before the log line, which has its id
             AccessLogInterceptor(clock),  # outside auth, so that refused calls are logged too
             MetricsInterceptor(metrics, clock),  # outside auth, so that refused calls are counted too
+            InFlightInterceptor(lifecycle),  # outside auth: a shutdown waits for look-ups too
             AuthInterceptor(keys),  # last: a handler never runs without a caller
         ),
         clock,

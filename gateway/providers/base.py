@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.catalog.entries import Capability
 from gateway.wire.chat import ChatRequest
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import EmbeddingRequest
@@ -24,12 +25,14 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
     """One chat request, bound for one provider.
 
     `body` is the JSON object as the caller sent it, `request` the same parsed, `model` the provider's own model name.
+    Before it answers, the provider puts into `vendor_headers` what of its vendor's headers the caller gets too.
     """
 
     request: ChatRequest
     body: bytes
     model: str
     request_id: str
+    vendor_headers: dict[str, str] = {}
 
 
 class ProviderCompletion(msgspec.Struct, frozen=True):
@@ -61,14 +64,13 @@ class ProviderEmbeddings(msgspec.Struct, frozen=True):
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     """One model as its vendor lists it. `id` is the name that calls use; what the vendor does not say is None or empty.
 
-    `created` is Unix seconds. `context_window` and `max_output_tokens` are tokens. `capabilities` uses the words of
-    `gateway.catalog.entries.Capability`.
+    `created` is Unix seconds. `context_window` and `max_output_tokens` are tokens.
     """
 
     id: str
     owned_by: str = ""
     created: int = 0
-    capabilities: tuple[str, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
     context_window: int | None = None
     max_output_tokens: int | None = None
 

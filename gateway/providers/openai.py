@@ -1,14 +1,14 @@
 """OpenAI, and every vendor that speaks its wire format.
 
 The SDK's client is built once and owns identity: base URL, credentials and default headers. Chat moves as bytes on
-the shared transport, because the SDK's own call costs several times the CPU.
+the shared transport, because the SDK's own call costs several times the CPU. A vendor that differs a little brings its
+own SDK's client and a dialect.
 """
 
-import asyncio
-import contextlib
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -25,7 +25,8 @@ from gateway.providers.base import (
     ProviderCompletion,
     ProviderEmbeddings,
 )
-from gateway.providers.upstream import get, post, stream_error, without
+from gateway.providers.dialect import Dialect
+from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, status_error, stream_error
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -79,14 +80,37 @@ _EMBEDDINGS: Final = msgspec.json.Decoder(_EmbeddingsShape)
 _CARDS: Final = msgspec.json.Decoder(_Cards)
 
 
-class OpenAIProvider:
-    """One OpenAI-shaped vendor."""
+class SdkClient(Protocol):
+    """What SDKs that are generated as OpenAI's is tell about identity."""
 
-    def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
+    @property
+    def base_url(self) -> Any: ...  # each SDK has its own HTTP library's URL
+
+    @property
+    def default_headers(self) -> Mapping[str, Any]: ...
+
+    @property
+    def auth_headers(self) -> Mapping[str, str]: ...
+
+    async def close(self) -> None: ...
+
+
+class OpenAIProvider:
+    """One OpenAI-shaped vendor; without a client and a dialect of its own, it is OpenAI itself."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings,
+        session: aiohttp.ClientSession,
+        client: SdkClient | None = None,
+        dialect: Dialect | None = None,
+    ) -> None:
         self._name = name
         self._settings = settings
         self._session = session
-        self._client = AsyncOpenAI(
+        self._dialect = dialect
+        self._client: SdkClient = client or AsyncOpenAI(
             api_key=settings.api_key.reveal() or "none",
             base_url=settings.base_url,
             default_headers={name: value.reveal() for name, value in settings.headers.items()},
@@ -108,6 +132,7 @@ class OpenAIProvider:
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
         async with self._post(self._chat_url, body) as response:
+            self._keep_headers(call, response)
             answer = await response.read()
         return self._completion(answer)
 
@@ -117,19 +142,21 @@ class OpenAIProvider:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
+            self._keep_headers(call, response)
             splitter = EventSplitter()
+            patch = self._dialect.stream() if self._dialect else None
+            error: GatewayError | None = None
             async for data in response.content.iter_any():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
-                    block, error = _split_at_error(self._name, block, self._secrets)
-                    if error is not None:
-                        if block:
-                            yield block
-                        raise error
+                    block, payload = _split_at_error(block)
+                    error = stream_error(self._name, self._masked(payload)) if payload else None
                 if block:
-                    yield block
+                    yield patch(block) if patch else block
+                if error is not None:
+                    raise error
                 if block.endswith(DONE):
-                    await _read_end(response)
+                    await read_end(response)
                     return
         raise ProviderError(f"Provider '{self._name}' broke off its stream.")
 
@@ -143,26 +170,36 @@ class OpenAIProvider:
         return ProviderEmbeddings(answer, _usage(shape.usage))
 
     async def models(self) -> list[ListedModel]:
-        async with get(self._session, self._name, self._models_url, self._headers, secrets=self._secrets) as response:
+        async with get(self._session, self._name, self._models_url, self._headers, failure=self._failure) as response:
             answer = await response.read()
         return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
 
-    def _post(self, url: URL, body: bytes) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets)
-
     async def aclose(self) -> None:
         await self._client.close()
+
+    def _post(self, url: URL, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return post(self._session, self._name, url, self._headers, body, failure=self._failure)
+
+    def _failure(self, provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+        return status_error(provider, status, headers, self._masked(body))
+
+    def _masked(self, text: bytes) -> bytes:
+        """Return `text` without our secrets: some vendors quote the key that they were sent."""
+        for secret in self._secrets:
+            text = text.replace(secret, b"***")
+        return text
 
     def _url(self, path: str) -> URL:
         return URL(str(self._client.base_url.join(path)))
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
-        changes: dict[str, Any] = {}
+        changes, drop = self._dialect.request(call.request, call.body) if self._dialect else ({}, ())
         if call.request.model != call.model:
             changes["model"] = call.model
         if streaming != bool(call.request.stream):
             changes["stream"] = streaming
-        if streaming and self._settings.stream_usage and not call.request.wants_usage:
+        asked = call.request.wants_usage or "stream_options" in changes
+        if streaming and self._settings.stream_usage and not asked:
             sent = call.request.stream_options
             kept = (
                 {}
@@ -172,9 +209,15 @@ class OpenAIProvider:
             changes["stream_options"] = {"include_usage": True, **kept}
         if self._settings.max_output_tokens is not None and call.request.output_cap is None:
             changes["max_completion_tokens"] = self._settings.max_output_tokens
-        return replace_fields(call.body, changes) if changes else call.body
+        return replace_fields(call.body, changes, drop) if changes or drop else call.body
+
+    def _keep_headers(self, call: ChatCall, response: aiohttp.ClientResponse) -> None:
+        if self._dialect:
+            call.vendor_headers.update(self._dialect.headers(response.headers))
 
     def _completion(self, answer: bytes) -> ProviderCompletion:
+        if self._dialect:
+            answer = self._dialect.answer(answer)
         shape = self._read(answer, _SHAPE, "a completion")
         if not shape.choices:
             raise ProviderError(f"Provider '{self._name}' sent a completion without choices.")
@@ -186,7 +229,7 @@ class OpenAIProvider:
             return decoder.decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             if _ERROR_KEY.search(answer):
-                raise stream_error(self._name, without(self._secrets, answer)) from exc
+                raise stream_error(self._name, self._masked(answer)) from exc
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not {expected}.") from exc
 
 
@@ -198,8 +241,8 @@ def _usage(sent: msgspec.Raw) -> Usage | None:
         return None
 
 
-def _split_at_error(provider: str, block: Block, secrets: Sequence[bytes]) -> tuple[Block, GatewayError | None]:
-    """Return the events before the first one that is an error, and its row; the whole block if there is none."""
+def _split_at_error(block: Block) -> tuple[Block, bytes]:
+    """Return the events before the first one that is an error, and its payload; the whole block if there is none."""
     good: list[bytes] = []
     for payload in payloads(block):
         try:
@@ -207,9 +250,9 @@ def _split_at_error(provider: str, block: Block, secrets: Sequence[bytes]) -> tu
         except (ValueError, RecursionError):  # not JSON: whoever reads it will say so
             error = None
         if error:
-            return b"".join(good), stream_error(provider, without(secrets, payload))
+            return b"".join(good), payload
         good.append(event(payload))
-    return block, None
+    return block, b""
 
 
 class _MaybeError(msgspec.Struct):
@@ -219,21 +262,7 @@ class _MaybeError(msgspec.Struct):
 _MAYBE_ERROR: Final = msgspec.json.Decoder(_MaybeError)
 
 
-async def _read_end(response: aiohttp.ClientResponse) -> None:
-    """Read the end of the HTTP answer, so that its connection can be used again; it mostly came with `[DONE]`.
-
-    A vendor that breaks the connection now has nevertheless said everything.
-    """
-    if not response.content.at_eof():
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_END_WAIT_S):
-                await response.content.readany()
-
-
-_END_WAIT_S: Final = 0.1
-
-
-def _identity(client: AsyncOpenAI, *, with_key: bool) -> Mapping[str, str]:
+def _identity(client: SdkClient, *, with_key: bool) -> Mapping[str, str]:
     """Return the headers that say who calls: the SDK's credentials and defaults, without its telemetry."""
     headers = {
         name: value
@@ -242,6 +271,4 @@ def _identity(client: AsyncOpenAI, *, with_key: bool) -> Mapping[str, str]:
     }
     if with_key:
         headers.update(client.auth_headers)
-    headers["Content-Type"] = "application/json"
-    headers["Accept-Encoding"] = "identity"
-    return headers
+    return headers | JSON_HEADERS

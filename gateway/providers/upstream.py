@@ -6,7 +6,7 @@ import email.utils
 import io
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -30,11 +30,20 @@ MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 """The longest wait that is passed on: a month, the longest window that vendors count in."""
 
 
-def open_session(connect_timeout: float) -> aiohttp.ClientSession:
+Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
+"""Returns the row for a provider's answer that is not 200: its name, the status, the headers, the start of the body."""
+
+JSON_HEADERS: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+"""What every request to a vendor says of itself; answers are small, or come in pieces that compression would delay."""
+
+_END_WAIT_S: Final = 0.1
+
+
+def open_session(connect_timeout: float, hooks: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """Return the HTTP client that all providers of one worker share.
 
     It has no limit of connections, keeps them alive, stores no cookies and reads no proxy or netrc settings. Only
-    connecting is timed here (seconds); the pipeline times the rest.
+    connecting is timed here (seconds); the pipeline times the rest. `hooks` see every request.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
@@ -43,6 +52,7 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
         auto_decompress=True,
         trust_env=False,
         read_bufsize=256 * 1024,
+        trace_configs=list(hooks),
     )
 
 
@@ -53,16 +63,17 @@ def post(
     headers: Mapping[str, str],
     body: bytes,
     *,
-    secrets: Sequence[bytes] = (),
+    failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
-    `secrets` are taken out of what the vendor says when it fails. Raises the row of the error table for every other
-    status and for a failing connection.
+    Raises the row of the error table for a failing connection and for every other status, for which a vendor with
+    error bodies of its own kind says `failure` instead of `status_error`.
     """
     # aiohttp sends a file piece by piece, where a large text would hold up the event loop.
     data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
-    return _answer(session.post(url, data=data, headers=headers, allow_redirects=False), provider, secrets)
+    request = session.post(url, data=data, headers=headers, allow_redirects=False)
+    return _answer(request, provider, failure or status_error)
 
 
 def get(
@@ -71,22 +82,21 @@ def get(
     url: URL,
     headers: Mapping[str, str],
     *,
-    secrets: Sequence[bytes] = (),
+    failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one GET, otherwise as `post`."""
-    return _answer(session.get(url, headers=headers, allow_redirects=False), provider, secrets)
+    return _answer(session.get(url, headers=headers, allow_redirects=False), provider, failure or status_error)
 
 
 @contextlib.asynccontextmanager
 async def _answer(
-    request: Awaitable[aiohttp.ClientResponse], provider: str, secrets: Sequence[bytes]
+    request: Awaitable[aiohttp.ClientResponse], provider: str, failure: Failure
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     response: aiohttp.ClientResponse | None = None
     try:
         response = await request
         if response.status != 200:
-            said = without(secrets, await response.content.read(MAX_ERROR_BYTES))
-            raise status_error(provider, response.status, response.headers, said)
+            raise failure(provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES))
         yield response
     except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
         raise ProviderTimeout(f"Connecting to provider '{provider}' took too long.") from exc
@@ -103,11 +113,15 @@ async def _answer(
                 response.close()
 
 
-def without(secrets: Sequence[bytes], text: bytes) -> bytes:
-    """Return `text` with every secret masked: some vendors quote the key they were sent."""
-    for secret in secrets:
-        text = text.replace(secret, b"***")
-    return text
+async def read_end(response: aiohttp.ClientResponse) -> None:
+    """Read the end of a streamed answer after its last event, so that its connection can be used again.
+
+    A vendor that breaks the connection now has nevertheless said everything.
+    """
+    if not response.content.at_eof():
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(_END_WAIT_S):
+                await response.content.readany()
 
 
 def status_error(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:

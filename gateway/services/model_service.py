@@ -4,8 +4,8 @@ from typing import Any
 
 import grpc.aio
 
-from gateway.dispatch.catalog import Catalog, ModelCard
-from llmgateway.v1 import model_pb2
+from gateway.dispatch.directory import ModelDirectory
+from gateway.services.model_codec import model_message
 from llmgateway.v1 import model_service_pb2 as pb
 from llmgateway.v1.model_service_pb2_grpc import ModelServiceServicer
 
@@ -15,15 +15,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ModelService(ModelServiceServicer):
     """`ModelService` of the contract."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, directory: ModelDirectory) -> None:
+        self._directory = directory
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        return pb.ListModelsResponse(models=[_model(card) for card in self._catalog.models(request.provider)])
+        cards = await self._directory.models(request.provider)
+        return pb.ListModelsResponse(models=[model_message(card) for card in cards])
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
-        return pb.GetModelResponse(model=_model(self._catalog.model(request.model)))
-
-
-def _model(card: ModelCard) -> model_pb2.Model:
-    return model_pb2.Model(id=card.id, owned_by=card.owned_by)
+        return pb.GetModelResponse(model=model_message(await self._directory.model(request.model)))

@@ -8,13 +8,14 @@ import msgspec
 from google.api.httpbody_pb2 import HttpBody
 
 from gateway.dispatch.ask import ChatAsk, EmbeddingAsk
-from gateway.dispatch.catalog import Catalog, ModelCard
 from gateway.dispatch.chat import ChatDispatcher
+from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.interceptors.base import current_rpc
 from gateway.services.frames import framed
+from gateway.services.model_codec import model_json
 from gateway.services.request_options import caller, stream_mode
-from gateway.wire.models import Model, ModelList
+from gateway.wire.models import ModelList
 from llmgateway.v1 import openai_service_pb2 as pb
 from llmgateway.v1.openai_service_pb2_grpc import OpenAIServiceServicer
 
@@ -25,10 +26,10 @@ _JSON = "application/json"
 class OpenAIService(OpenAIServiceServicer):
     """`OpenAIService` of the contract."""
 
-    def __init__(self, chat: ChatDispatcher, embeddings: EmbeddingDispatcher, catalog: Catalog) -> None:
+    def __init__(self, chat: ChatDispatcher, embeddings: EmbeddingDispatcher, directory: ModelDirectory) -> None:
         self._chat = chat
         self._embeddings = embeddings
-        self._catalog = catalog
+        self._directory = directory
 
     def ChatCompletions(
         self, request: pb.OpenAIServiceChatCompletionsRequest, context: Context
@@ -45,13 +46,9 @@ class OpenAIService(OpenAIServiceServicer):
         return HttpBody(content_type=_JSON, data=await self._embeddings.embed(ask))
 
     async def ListModels(self, request: pb.OpenAIServiceListModelsRequest, context: Context) -> HttpBody:
-        models = [_model(card) for card in self._catalog.models(request.provider)]
+        models = [model_json(card) for card in await self._directory.models(request.provider)]
         return HttpBody(content_type=_JSON, data=msgspec.json.encode(ModelList(data=models)))
 
     async def GetModel(self, request: pb.OpenAIServiceGetModelRequest, context: Context) -> HttpBody:
-        card = self._catalog.model(request.model, request.provider)
-        return HttpBody(content_type=_JSON, data=msgspec.json.encode(_model(card)))
-
-
-def _model(card: ModelCard) -> Model:
-    return Model(id=card.id, owned_by=card.owned_by)
+        card = await self._directory.model(request.model, request.provider)
+        return HttpBody(content_type=_JSON, data=msgspec.json.encode(model_json(card)))

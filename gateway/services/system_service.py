@@ -1,7 +1,7 @@
 """Liveness, readiness and version. Open to everyone."""
 
 import platform
-from typing import Any
+from typing import Any, Final
 
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,14 +16,23 @@ from llmgateway.v1.system_service_pb2_grpc import SystemServiceServicer
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+def _now() -> Timestamp:
+    now = Timestamp()
+    now.GetCurrentTime()
+    return now
+
+
+_START_TIME: Final = _now()
+
+
 class SystemService(SystemServiceServicer):
     """`SystemService` of the contract."""
 
-    def __init__(self, lifecycle: Lifecycle, commit: str) -> None:
+    def __init__(self, lifecycle: Lifecycle, commit: str, config_version: str) -> None:
         self._lifecycle = lifecycle
         self._commit = commit
-        self._start_time = Timestamp()
-        self._start_time.GetCurrentTime()
+        self._config_version = config_version
+        self._config_load_time = _now()
 
     async def Live(self, request: pb.LiveRequest, context: Context) -> pb.LiveResponse:
         return pb.LiveResponse(status="ok")
@@ -41,5 +50,7 @@ class SystemService(SystemServiceServicer):
             version=__version__,
             commit=self._commit,
             python=platform.python_version(),
-            start_time=self._start_time,
+            start_time=_START_TIME,
+            config_version=self._config_version,
+            config_load_time=self._config_load_time,
         )

@@ -36,7 +36,22 @@ class Metrics:
         self._tokens = Counter(
             "llmgateway_tokens", "Tokens that providers reported.", ("provider", "kind"), registry=registry
         )
+        self._config_info = Gauge(
+            "llmgateway_config_info", "The settings in force; always 1.", ("version",), registry=registry
+        )
+        self._config_loaded = Gauge(
+            "llmgateway_config_load_timestamp_seconds", "When the settings in force were loaded.", registry=registry
+        )
+        self.config_reloads = Counter(
+            "llmgateway_config_reloads", "Reloads of the settings.", ("result",), registry=registry
+        )
         self.in_flight = Gauge("llmgateway_in_flight", "RPCs under way.", registry=registry)
+
+    def configured(self, version: str, when: float) -> None:
+        """Note the settings in force and when they were loaded (seconds since 1970)."""
+        self._config_info.clear()
+        self._config_info.labels(version).set(1)
+        self._config_loaded.set(when)
 
     def observe(self, method: str, reason: str, seconds: float, record: CallRecord) -> None:
         """Count one finished RPC."""

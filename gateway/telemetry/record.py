@@ -1,8 +1,30 @@
-"""What became of one call: filled in along the way, read once at its end by log and metrics."""
+"""What became of one call: filled in along the way, read once at its end by log, metrics and traces."""
+
+from typing import Final
 
 import msgspec
 
+from gateway.errors import GatewayError
 from gateway.wire.completion import Usage
+
+
+class CallObserver:
+    """Looks on while one call goes through the pipeline. This one sees nothing and costs nothing."""
+
+    def asked(self, body: bytes) -> None:
+        """The caller's request is understood; `body` is its JSON."""
+
+    def attempt_started(self, provider: str, model: str) -> None:
+        """A provider is asked, by its own name for the model. The attempt before this one, if any, has failed."""
+
+    def attempt_failed(self, error: GatewayError) -> None:
+        """The provider failed or refused."""
+
+    def answered(self, data: bytes) -> None:
+        """A whole answer, or a block of a stream, is on its way to the caller."""
+
+
+NO_OBSERVER: Final = CallObserver()
 
 
 class CallRecord(msgspec.Struct, kw_only=True):
@@ -13,3 +35,6 @@ class CallRecord(msgspec.Struct, kw_only=True):
     attempts: int = 0
     first_token_s: float | None = None
     usage: Usage | None = None
+    vendor_headers: dict[str, str] = {}
+    """Headers of the provider's answer that the caller gets too."""
+    observer: CallObserver = NO_OBSERVER

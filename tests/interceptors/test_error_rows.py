@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from gateway.admission.keys import StaticKeys
 from gateway.errors import GatewayError
 from gateway.interceptors.chain import build_chain
+from gateway.lifecycle import Lifecycle
 from gateway.telemetry.metrics import Metrics
 from llmgateway.v1 import (
     chat_request_pb2,
@@ -87,7 +88,7 @@ async def refusing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
     directory = tmp_path_factory.mktemp("refusing")
     settings = settings_for(directory)
     registry = CollectorRegistry()
-    chain = build_chain(StaticKeys((), required=False), Metrics(registry), time.monotonic)
+    chain = build_chain(StaticKeys((), required=False), Metrics(registry), Lifecycle(), None, time.monotonic)
     server = grpc.aio.server(interceptors=(chain,))
     services: Any = _Refusing()  # type: ignore[abstract]  # only the refusing RPCs are called
     chat_service_pb2_grpc.add_ChatServiceServicer_to_server(services, server)

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.catalog.known import KnownModels
 from gateway.config import ProviderSettings, Secret, TimeSettings
 from gateway.dispatch.ask import ChatAsk
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
+from gateway.lifecycle import Lifecycle
 from gateway.providers.base import ChatCall
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.upstream import open_session
@@ -61,6 +63,8 @@ async def dispatcher_for(
         for name, vendor in vendors.items():
             provider_settings = settings_of(vendor, **(settings or {}).get(name, {}))
             providers[name] = (OpenAIProvider(name, provider_settings, session), provider_settings)
-        yield ChatDispatcher(Catalog(providers, aliases or {}), TimeSettings(**limits))
+        yield ChatDispatcher(
+            Catalog(providers, aliases or {}, KnownModels({}, {}, {})), TimeSettings(**limits), Lifecycle()
+        )
         for provider, _ in providers.values():
             await provider.aclose()

@@ -48,6 +48,7 @@ class Stream:
     packets: Sequence[bytes | asyncio.Event]
     end: str = "clean"
     content_type: str = "text/event-stream"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Vendor:
@@ -90,7 +91,7 @@ class Vendor:
         )
 
     async def _stream(self, request: web.Request, answer: Stream) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": answer.content_type})
+        response = web.StreamResponse(headers={"content-type": answer.content_type, **answer.headers})
         await response.prepare(request)
         for packet in answer.packets:
             if isinstance(packet, asyncio.Event):
@@ -107,9 +108,9 @@ class Vendor:
 
 
 @asynccontextmanager
-async def running_vendor() -> AsyncIterator[Vendor]:
+async def running_vendor(vendor: Vendor | None = None) -> AsyncIterator[Vendor]:
     """Yield a vendor that listens on loopback at `vendor.url`."""
-    vendor = Vendor()
+    vendor = vendor or Vendor()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", vendor.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from llmgateway.v1 import system_pb2 as llmgateway_dot_v1_dot_system__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"llmgateway/v1/system_service.proto\x12\rllmgateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1allmgateway/v1/system.proto\"\r\n\x0bLiveRequest\"\x1e\n\x0cLiveResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x0e\n\x0cReadyRequest\"K\n\rReadyResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"\x0f\n\rHealthRequest\"L\n\x0eHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"\x13\n\x11GetVersionRequest\"u\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0e\n\x06python\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xfe\x02\n\rSystemService\x12O\n\x04Live\x12\x1a.llmgateway.v1.LiveRequest\x1a\x1b.llmgateway.v1.LiveResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/livez\x12S\n\x05Ready\x12\x1b.llmgateway.v1.ReadyRequest\x1a\x1c.llmgateway.v1.ReadyResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyz\x12\x62\n\x06Health\x12\x1c.llmgateway.v1.HealthRequest\x1a\x1d.llmgateway.v1.HealthResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x08/healthzZ\t\x12\x07/health\x12\x63\n\nGetVersion\x12 .llmgateway.v1.GetVersionRequest\x1a!.llmgateway.v1.GetVersionResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/versionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"llmgateway/v1/system_service.proto\x12\rllmgateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1allmgateway/v1/system.proto\"\r\n\x0bLiveRequest\"\x1e\n\x0cLiveResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x0e\n\x0cReadyRequest\"K\n\rReadyResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"\x0f\n\rHealthRequest\"L\n\x0eHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"\x13\n\x11GetVersionRequest\"\xc3\x01\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0e\n\x06python\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63onfig_version\x18\x05 \x01(\t\x12\x34\n\x10\x63onfig_load_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xfe\x02\n\rSystemService\x12O\n\x04Live\x12\x1a.llmgateway.v1.LiveRequest\x1a\x1b.llmgateway.v1.LiveResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/livez\x12S\n\x05Ready\x12\x1b.llmgateway.v1.ReadyRequest\x1a\x1c.llmgateway.v1.ReadyResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyz\x12\x62\n\x06Health\x12\x1c.llmgateway.v1.HealthRequest\x1a\x1d.llmgateway.v1.HealthResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x08/healthzZ\t\x12\x07/health\x12\x63\n\nGetVersion\x12 .llmgateway.v1.GetVersionRequest\x1a!.llmgateway.v1.GetVersionResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/versionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,8 +56,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEALTHRESPONSE']._serialized_end=377
   _globals['_GETVERSIONREQUEST']._serialized_start=379
   _globals['_GETVERSIONREQUEST']._serialized_end=398
-  _globals['_GETVERSIONRESPONSE']._serialized_start=400
-  _globals['_GETVERSIONRESPONSE']._serialized_end=517
-  _globals['_SYSTEMSERVICE']._serialized_start=520
-  _globals['_SYSTEMSERVICE']._serialized_end=902
+  _globals['_GETVERSIONRESPONSE']._serialized_start=401
+  _globals['_GETVERSIONRESPONSE']._serialized_end=596
+  _globals['_SYSTEMSERVICE']._serialized_start=599
+  _globals['_SYSTEMSERVICE']._serialized_end=981
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,49 @@
+"""What a model costs, and what a call cost."""
+
+from gateway.catalog.entries import Prices
+from gateway.catalog.known import KnownModels
+from gateway.wire.completion import Usage
+
+_MILLION = 1_000_000
+
+
+class PriceBook:
+    """Looks prices up."""
+
+    def __init__(self, known: KnownModels) -> None:
+        self._known = known
+
+    def prices(self, provider: str, model: str) -> Prices | None:
+        """Return the standard prices of a provider's `model`; None if they are not known, which is not free."""
+        return self._known.facts(provider, model).prices
+
+
+def cost_nano_usd(prices: Prices, usage: Usage) -> int:
+    """Return what a call cost in nano-dollars, rounded up.
+
+    Cached, cache-writing and audio tokens are parts of the prompt's, and audio of the completion's; the rest has the
+    plain price.
+    """
+    sent = usage.prompt_tokens_details or None
+    got = usage.completion_tokens_details or None
+    cached, written, heard = (
+        _count(getattr(sent, name, None)) for name in ("cached_tokens", "cache_write_tokens", "audio_tokens")
+    )
+    spoken = _count(getattr(got, "audio_tokens", None))
+    long = prices.long_prompt
+    rates = long if long is not None and usage.prompt_tokens > long.above else prices
+    audio_in = rates.input if prices.audio_input is None else prices.audio_input
+    audio_out = rates.output if prices.audio_output is None else prices.audio_output
+    total = (
+        max(0, usage.prompt_tokens - cached - written - heard) * rates.input
+        + cached * (rates.input if rates.cached_input is None else rates.cached_input)
+        + written * (rates.input if rates.cache_write is None else rates.cache_write)
+        + heard * audio_in
+        + max(0, usage.completion_tokens - spoken) * rates.output
+        + spoken * audio_out
+    )
+    return -(-total // _MILLION)
+
+
+def _count(tokens: object) -> int:
+    return tokens if isinstance(tokens, int) else 0

@@ -1,0 +1,1 @@
+"""Ollama: OpenAI's requests and answers to and from its native API."""

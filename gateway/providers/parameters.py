@@ -1,0 +1,76 @@
+"""Request parameters that a provider does not have: refused by name, or left out where the operator says so.
+
+An adapter that translates requests declares the parameters it can say to its vendor; every other one that a caller
+sets is unsupported, so that a parameter added to the wire format later is refused and not lost.
+"""
+
+from collections.abc import Collection
+from typing import Any, Final, Literal
+
+from msgspec import UNSET
+
+from gateway.errors import InvalidRequest
+from gateway.wire.chat import ChatRequest, TextFormat
+
+Policy = Literal["refuse", "drop"]
+
+_ALWAYS_KNOWN: Final = frozenset({"model", "messages", "stream", "stream_options"})
+
+_ASKS_FOR_NOTHING: Final[dict[str, tuple[Any, ...]]] = {
+    "n": (1,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "metadata": ({},),
+    "store": (False,),
+    "service_tier": ("auto", "default"),
+    "modalities": (["text"],),
+    "response_format": (TextFormat(),),
+    "tool_choice": ("auto", "none"),
+    "parallel_tool_calls": (True,),
+}
+"""Values that say what happens anyway; no provider needs to have the parameter for them."""
+
+
+class Parameters:
+    """The parameters that one provider has, and those that it is `missing`, about which `policy` decides."""
+
+    __slots__ = ("_drop", "_provider", "missing")
+
+    def __init__(self, provider: str, policy: Policy, known: Collection[str]) -> None:
+        self._provider = provider
+        self._drop = policy == "drop"
+        self.missing: Final = tuple(
+            name for name in ChatRequest.__struct_fields__ if name not in _ALWAYS_KNOWN and name not in known
+        )
+
+    def check(self, request: ChatRequest) -> None:
+        """Refuse the first parameter that the caller sets and the provider does not have.
+
+        Raises InvalidRequest with code `unsupported_parameter`, unless the policy is to drop such parameters: then the
+        adapter leaves them out.
+        """
+        if self._drop:
+            return
+        for name in self.missing:
+            value = getattr(request, name)
+            if value is not None and value is not UNSET and value not in _ASKS_FOR_NOTHING.get(name, ()):
+                raise self._refusal(name)
+
+    def unsupported(self, param: str, value: object = None) -> None:
+        """Refuse a parameter, a part of one or one value of it, which only the adapter knows to be unsupported.
+
+        Returns where the policy is to drop it. Raises InvalidRequest with code `unsupported_parameter`.
+        """
+        if not self._drop:
+            raise self._refusal(param, value)
+
+    def _refusal(self, param: str, value: object = None) -> InvalidRequest:
+        what = f"'{param}'" if value is None else f"the value '{value}' of '{param}'"
+        return InvalidRequest(
+            f"Unsupported parameter: provider '{self._provider}' does not have {what}.",
+            param=param,
+            code="unsupported_parameter",
+        )

@@ -1,0 +1,102 @@
+"""New settings for a running worker: validated whole, swapped at once; on any error the old ones stay in force."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from gateway.config import ConfigError, Settings, masked, version
+
+_log = structlog.get_logger("gateway.reload")
+_WATCH_S: Final = 1.0
+_AT_START_ONLY: Final = ("service", "telemetry")
+"""Sections that a running process cannot change: addresses, the server's limits, where logs go."""
+_ENVOY_ONLY: Final = ("cors_allow_origins", "security_headers")
+"""Settings of `access` that Envoy enforces, which reads them when it starts."""
+
+
+class Reloader:
+    """Loads the settings again when asked to, and when the file changes that they come from."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        apply: Callable[[Settings], Awaitable[None]],
+        reloads: Counter,
+    ) -> None:
+        self._settings = settings
+        self._load = load
+        self._apply = apply
+        self._reloads = reloads
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Reload soon. Several requests at once are one."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Reload whenever asked to, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self._reload()
+
+    async def watch(self, path: Path) -> None:
+        """Ask for a reload whenever the file at `path` has changed, until cancelled."""
+        seen = _state(path)
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            now = _state(path)
+            if now is not None and now != seen:
+                seen = now
+                self.ask()
+
+    async def _reload(self) -> None:
+        try:
+            loaded = self._load()
+            settings = _keep_fixed(loaded, self._settings)
+            await self._apply(settings)
+        except ConfigError as exc:
+            self._reloads.labels("failed").inc()
+            _log.error("settings kept: the new ones are wrong", reason=str(exc))  # the text says it all
+            return
+        except Exception:  # noqa: BLE001  # whatever it is, the gateway goes on with what it has
+            self._reloads.labels("failed").inc()
+            _log.exception("settings kept: the new ones could not be put in force")
+            return
+        self._settings = settings
+        self._reloads.labels("ok").inc()
+        _log.info(
+            "settings reloaded", config_version=version(settings), waiting_for_restart=_differences(loaded, settings)
+        )
+
+
+def _keep_fixed(loaded: Settings, current: Settings) -> Settings:
+    """Return the loaded settings with what a running process cannot change taken from the current ones."""
+    fixed: dict[str, Any] = {name: getattr(current, name) for name in _AT_START_ONLY}
+    enforced_elsewhere = {name: getattr(current.access, name) for name in _ENVOY_ONLY}
+    access = msgspec.structs.replace(loaded.access, **enforced_elsewhere)
+    return msgspec.structs.replace(loaded, access=access, **fixed)
+
+
+def _differences(loaded: Settings, kept: Settings) -> list[str]:
+    new, old = masked(loaded), masked(kept)
+    return [
+        f"{section}.{name}"
+        for section in (*_AT_START_ONLY, "access")
+        for name in new[section]
+        if new[section][name] != old[section][name]
+    ]
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_ino, status.st_mtime_ns, status.st_size
+    return None

@@ -1,0 +1,208 @@
+"""Worker processes: started together, restarted when they crash, replaced one by one, stopped together."""
+
+import asyncio
+import contextlib
+import ctypes
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import structlog
+
+from gateway.telemetry.page import scrape
+
+_log = structlog.get_logger("gateway.workers")
+_START_LIMIT_S: Final = 60.0
+_POLL_S: Final = 0.05
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 30.0
+_STEADY_S: Final = 60.0
+"""A worker that ran this long before it crashed is restarted after the first pause again."""
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class WorkerStartError(Exception):
+    """A worker ended, or was not ready in time, at its start. The text is one line, fit to print."""
+
+
+class Worker:
+    """One place in the row of workers, and the process that fills it.
+
+    The process listens on sockets of its own, which take over the place's names when it is ready: so callers of
+    `socket` and `metrics_socket` change over to a new process in one step, and calls in hand stay with the old one.
+    """
+
+    def __init__(self, index: int, folder: Path, environment: Mapping[str, str], grace: float) -> None:
+        self.name: Final = str(index)
+        self.socket: Final = folder / f"worker-{index}.sock"
+        self.metrics_socket: Final = folder / f"worker-{index}.metrics"
+        self._environment = environment
+        self._grace = grace
+        self._process: asyncio.subprocess.Process | None = None
+        self._leaving: asyncio.subprocess.Process | None = None
+        self._starts = 0
+        self._lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start a process and return when it serves at this place. Raises WorkerStartError; then nothing changed."""
+        self._starts += 1
+        socket, metrics_socket = (
+            path.with_name(f"{path.name}.{self._starts}") for path in (self.socket, self.metrics_socket)
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "serve", "--shared-port",
+            "--socket", str(socket), "--metrics-socket", str(metrics_socket),
+            env=self._environment, start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        try:
+            await _until_serving(process, metrics_socket)
+        except BaseException:
+            await stop_process(process, 0)
+            raise
+        socket.rename(self.socket)
+        metrics_socket.rename(self.metrics_socket)
+        self._process = process
+
+    async def keep(self) -> None:
+        """Start the process again whenever it ends by itself, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        pause = _FIRST_PAUSE_S
+        while True:
+            process, began = self._process, clock()
+            assert process is not None, "kept before its start"  # noqa: S101  # narrows the type
+            await process.wait()
+            async with self._lock:  # a replacement under way is finished first
+                if process is not self._process:
+                    continue
+                if clock() - began > _STEADY_S:
+                    pause = _FIRST_PAUSE_S
+                pause = await self._restart(process, pause)
+
+    async def _restart(self, ended: asyncio.subprocess.Process, pause: float) -> float:
+        how = how_it_ended(ended.returncode or 0)
+        while True:
+            _log.error("worker ended by itself", worker=self.name, how=how, restart_in_s=round(pause, 1))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            try:
+                await self.start()
+            except WorkerStartError as exc:
+                how = str(exc)
+            else:
+                _log.info("worker serves again", worker=self.name)
+                return pause
+
+    async def replace(self) -> None:
+        """Put a new process in place of this one, which finishes its calls.
+
+        Raises WorkerStartError; then the old one stays.
+        """
+        async with self._lock:
+            old = self._process
+            await self.start()
+            self._leaving = old
+            await self._stopped(old)
+
+    def reload(self) -> None:
+        """Have the process load its settings again."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGHUP)
+
+    async def stop(self) -> None:
+        """Stop the process, if there is one, when its calls have ended."""
+        await asyncio.gather(self._stopped(self._process), self._stopped(self._leaving))
+
+    async def _stopped(self, process: asyncio.subprocess.Process | None) -> None:
+        if process is not None and process.returncode is None:
+            await stop_process(process, self._grace)
+
+
+class Workers:
+    """A row of workers."""
+
+    def __init__(self, count: int, folder: Path, environment: Mapping[str, str], grace: float) -> None:
+        self._workers: Final = [Worker(index, folder, environment, grace) for index in range(count)]
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        return tuple(str(worker.socket) for worker in self._workers)
+
+    @property
+    def metrics_sockets(self) -> dict[str, Path]:
+        return {worker.name: worker.metrics_socket for worker in self._workers}
+
+    async def start(self) -> None:
+        """Return when all serve. Raises WorkerStartError."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in self._workers:
+                    group.create_task(worker.start())
+        except* WorkerStartError as errors:
+            raise errors.exceptions[0] from None
+
+    async def keep(self) -> None:
+        """Restart workers that crash, until cancelled."""
+        await asyncio.gather(*(worker.keep() for worker in self._workers))
+
+    def reload(self) -> None:
+        """Have each worker load its settings again."""
+        _log.info("reloading the settings of every worker")
+        for worker in self._workers:
+            worker.reload()
+
+    async def replace(self) -> None:
+        """Replace one worker after the other. A new one that does not start ends the round; the old one stays."""
+        for worker in self._workers:
+            try:
+                await worker.replace()
+            except WorkerStartError as exc:
+                _log.error(
+                    "replacing workers ended: a new one does not start", worker=worker.name, reason=str(exc)
+                )  # the text says it all
+                return
+            _log.info("worker replaced", worker=worker.name)
+
+    async def stop(self) -> None:
+        """Stop all when their calls have ended."""
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+
+
+async def _until_serving(process: asyncio.subprocess.Process, metrics_socket: Path) -> None:
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _START_LIMIT_S
+    while True:
+        if process.returncode is not None:
+            raise WorkerStartError(f"a worker {how_it_ended(process.returncode)} at its start")
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            await scrape(metrics_socket)
+            return
+        if clock() > deadline:
+            raise WorkerStartError(f"a worker was not ready within {_START_LIMIT_S:.0f} seconds")
+        await asyncio.sleep(_POLL_S)
+
+
+async def stop_process(process: asyncio.subprocess.Process, grace: float) -> None:
+    """Send SIGTERM; kill the process when it has not ended a little after `grace` seconds."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(grace + 5):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def how_it_ended(code: int) -> str:
+    """Return the end of a sentence that tells how a process ended."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this child with the supervisor, even if that is killed (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
