@@ -1,8 +1,9 @@
 """One gateway with Envoy in front, and one vendor of each kind, for the whole corpus."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,18 +24,25 @@ class Corpus:
     channel: Any
 
 
-@pytest.fixture(scope="session")
-async def corpus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Corpus]:
-    """All ways in, and all vendors behind."""
+@asynccontextmanager
+async def running_corpus(directory: Path, limits: Mapping[str, str] | None = None) -> AsyncIterator[Corpus]:
+    """Run all ways in and all vendors behind; `limits` are more environment variables."""
     async with AsyncExitStack() as running:
         vendors = {}
-        environment = {"AI_GATEWAY_MAX_RETRIES": "0", "LOG_LEVEL": "error"}
+        environment = {"AI_GATEWAY_MAX_RETRIES": "0", **(limits or {})}
         for name, kind in KINDS.items():
             vendors[name] = await running.enter_async_context(kind.running())
             environment |= kind.environment(vendors[name].url)
-        stack = await running.enter_async_context(running_stack(tmp_path_factory.mktemp("corpus"), environment))
+        stack = await running.enter_async_context(running_stack(directory, environment))
         http = await running.enter_async_context(
             aiohttp.ClientSession(stack.url, headers={"authorization": f"Bearer {KEY}"})
         )
         channel = await running.enter_async_context(stack.channel())
         yield Corpus(stack, vendors, http, channel)
+
+
+@pytest.fixture(scope="session")
+async def corpus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Corpus]:
+    """The one gateway of the corpus."""
+    async with running_corpus(tmp_path_factory.mktemp("corpus")) as running:
+        yield running
