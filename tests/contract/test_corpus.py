@@ -50,6 +50,20 @@ def check_received(corpus: Corpus, case: Case, kind: Kind, *, streaming: bool) -
     assert by_json.path == by_stub.path == kind.path(streaming=streaming)
     assert by_json.body == expected
     assert typed.canonical(by_stub.body) == typed.canonical(expected)
+    assert schemas(by_json.body) == schemas(by_stub.body) == schemas(expected)
+
+
+SCHEMA_FIELDS = {"schema", "parameters", "format", "responseJsonSchema", "parametersJsonSchema"}
+
+
+def schemas(node: Any) -> list[str]:
+    """Return every JSON schema of a request as text: the order of its keys decides in which order models answer."""
+    if isinstance(node, list):
+        return [text for item in node for text in schemas(item)]
+    if not isinstance(node, dict):
+        return []
+    here = [json.dumps(value) for name, value in node.items() if name in SCHEMA_FIELDS]
+    return here + [text for name, value in node.items() if name not in SCHEMA_FIELDS for text in schemas(value)]
 
 
 @pytest.mark.parametrize(("case", "kind"), RUNS, ids=named)
