@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 
 import aiohttp
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from gateway.config import Secret, Settings
 from gateway.envoy import EnvoySettings, envoy_binary, render
@@ -61,15 +62,11 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
     async with contextlib.AsyncExitStack() as stack:
         folder = plan.sockets or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgateway-")))
         folder.mkdir(parents=True, exist_ok=True)
-        workers = Workers(
-            plan.workers,
-            folder,
-            _worker_environment(settings, key, environment),
-            service.shutdown_delay_s + service.shutdown_grace_s,
-        )
-        await stack.enter_async_context(
-            metrics_page(workers_page(workers.metrics_sockets), (service.host, service.metrics_port))
-        )
+        registry = CollectorRegistry()
+        patience = service.shutdown_delay_s + service.shutdown_grace_s
+        workers = Workers(plan.workers, folder, _worker_environment(settings, key, environment), patience, registry)
+        page = workers_page(workers.metrics_sockets, registry)
+        await stack.enter_async_context(metrics_page(page, (service.host, service.metrics_port)))
         try:
             envoy = await _start_envoy(settings, workers, folder, stack) if plan.envoy else None
             stack.push_async_callback(workers.stop)  # before Envoy, so that running calls finish through it
