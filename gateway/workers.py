@@ -124,6 +124,8 @@ class Worker:
     async def _stopped(self, process: asyncio.subprocess.Process | None) -> None:
         if process is not None and process.returncode is None:
             await stop_process(process, self._grace)
+            if process.returncode:
+                _log.error("worker did not stop well", worker=self.name, how=how_it_ended(process.returncode))
 
 
 class Workers:
