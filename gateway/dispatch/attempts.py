@@ -89,9 +89,11 @@ async def _retried(
     while True:
         record.attempts += 1
         record.observer.attempt_started(target.provider.name, target.model)
+        began = time.monotonic()
         try:
             return await attempt(target, permit)
         except GatewayError as error:
+            record.failures.append((target.provider.name, error))
             record.observer.attempt_failed(error)
             blamed = permit.blame(error)
             if blamed is not error:
@@ -100,6 +102,9 @@ async def _retried(
             late = time.monotonic() + pause >= deadline
             if not _worth_another(error) or retry >= max_retries or late:
                 raise
+            record.upstream_s += pause
+        finally:
+            record.upstream_s += time.monotonic() - began
         retry += 1
         await asyncio.sleep(pause)
 

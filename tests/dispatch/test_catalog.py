@@ -17,8 +17,11 @@ def catalog(**models: tuple[str, ...]) -> Catalog:
     providers: dict[str, Any] = {
         name: (CustomProvider(name), ProviderSettings(kind="custom", models=listed)) for name, listed in names.items()
     }
-    aliases = {"fast": ["one/small", "two/other"], "one/alias": ["two/x"], "bare": ["other"]}
-    return Catalog(providers, aliases, KnownModels({}, {}, {}))
+    return Catalog(
+        providers,
+        {"fast": ["one/small", "two/other"], "one/alias": ["two/x"], "bare": ["other"]},
+        KnownModels({}, {}, {}),
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,17 @@ def test_an_unknown_name_lists_what_exists(model: str, provider: str, error: typ
 def test_a_long_list_is_cut() -> None:
     """An error is not a directory."""
     with pytest.raises(ModelNotFound) as caught:
-        catalog(one=tuple(f"m{number}" for number in range(100))).resolve("nope")
+        catalog(one=tuple(f"m{number:02}" for number in range(100))).resolve("nope")
 
     assert "m19, …" in caught.value.message
     assert "m20" not in caught.value.message
+
+
+def test_an_alias_s_targets_without_a_provider_are_left_out() -> None:
+    """A configuration can name providers that are not enabled here; an alias of nothing else does not exist."""
+    providers: dict[str, Any] = {"one": (CustomProvider("one"), ProviderSettings(kind="custom"))}
+    aliases = {"fast": ["nope/a", "one/b"], "gone": ["nope/a"]}
+    found = Catalog(providers, aliases, KnownModels({}, {}, {}))
+
+    assert [target.model for target in found.resolve("fast")] == ["b"]
+    assert set(found.aliases) == {"fast"}
