@@ -7,13 +7,14 @@ sets is unsupported, so that a parameter added to the wire format later is refus
 from collections.abc import Collection
 from typing import Any, Final, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from gateway.errors import InvalidRequest
 from gateway.wire.chat import ChatRequest, TextFormat
 
 Policy = Literal["refuse", "drop"]
 
+_NULL: Final = Raw(b"null")
 _ALWAYS_KNOWN: Final = frozenset({"model", "messages", "stream", "stream_options"})
 
 _ASKS_FOR_NOTHING: Final[dict[str, tuple[Any, ...]]] = {
@@ -56,7 +57,9 @@ class Parameters:
             return
         for name in self.missing:
             value = getattr(request, name)
-            if value is not None and value is not UNSET and value not in _ASKS_FOR_NOTHING.get(name, ()):
+            if value is None or value is UNSET or value == _NULL:
+                continue
+            if value not in _ASKS_FOR_NOTHING.get(name, ()):
                 raise self._refusal(name)
 
     def unsupported(self, param: str, value: object = None) -> None:

@@ -48,7 +48,7 @@ async def sent(vendor: StrictVendor, provider: Provider, **request: Any) -> dict
             id="JSON schema",
         ),
         pytest.param(
-            {"store": False, "metadata": None, "modalities": ["text"], "verbosity": None},
+            {"store": False, "metadata": None, "modalities": ["text"], "verbosity": None, "audio": None},
             {},
             id="fields that it does not know, when they ask for nothing",
         ),
