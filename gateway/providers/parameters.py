@@ -7,10 +7,13 @@ sets is unsupported, so that a parameter added to the wire format later is refus
 from collections.abc import Collection
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import UNSET, Raw
 
+from gateway.config import VENDOR_FIELDS, ProviderSettings
 from gateway.errors import InvalidRequest
 from gateway.wire.chat import ChatRequest, TextFormat
+from gateway.wire.embeddings import EmbeddingRequest
 
 Policy = Literal["refuse", "drop"]
 
@@ -77,3 +80,25 @@ class Parameters:
             param=param,
             code="unsupported_parameter",
         )
+
+
+def forwarded_fields(
+    request: ChatRequest | EmbeddingRequest, body: bytes, settings: ProviderSettings
+) -> dict[str, Raw]:
+    """Return the top-level fields that neither OpenAI nor the gateway knows of this vendor, for the vendor to judge.
+
+    Raises InvalidRequest for the first of them unless the operator has them forwarded.
+    """
+    if type(request) in {ChatRequest, EmbeddingRequest}:
+        return {}  # parsed strictly: it has OpenAI's fields only
+    known = set(request.__struct_fields__)
+    if isinstance(request, ChatRequest):
+        known |= VENDOR_FIELDS.get(settings.kind, frozenset())
+    unknown = {name: value for name, value in _FIELDS.decode(body).items() if name not in known}
+    if unknown and settings.unknown_fields == "refuse":
+        name = next(iter(unknown))
+        raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    return unknown
+
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])

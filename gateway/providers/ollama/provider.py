@@ -37,8 +37,7 @@ class OllamaProvider:
 
     def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
         self._name = name
-        self._output_cap = settings.max_output_tokens
-        self._forward = settings.unknown_fields == "forward"
+        self._settings = settings
         self._session = session
         self._parameters = Parameters(name, settings.unsupported_parameters, KNOWN)
         headers = {name: value.reveal() for name, value in settings.headers.items()}
@@ -84,7 +83,7 @@ class OllamaProvider:
             )
         if request.user is not UNSET:
             self._parameters.unsupported("user")
-        body = embed_body(call, texts, forward=self._forward)
+        body = embed_body(call, texts, self._settings)
         async with self._post(self._embed_url, body) as response:
             text = await response.read()
         answer = self._embeddings(text)
@@ -104,13 +103,7 @@ class OllamaProvider:
         return post(self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=_failure)
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
-        return chat_body(
-            call,
-            self._parameters,
-            streaming=streaming,
-            output_cap=self._output_cap,
-            forward=self._forward,
-        )
+        return chat_body(call, self._parameters, self._settings, streaming=streaming)
 
     def _embeddings(self, text: bytes) -> wire.EmbedAnswer:
         try:
