@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.envoy import free_port
+from tests.support.stack import WITHOUT_LIMITS, private_state
 
 KEY = "sk-test-0123456789"
 _ROOT = Path(__file__).parents[2]
@@ -93,6 +94,8 @@ async def running_gateway(
             "GATEWAY_CONFIG": str(config),
             "ALLOWED_API_KEYS": KEY,
             **dict(zip(("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT"), map(str, ports), strict=True)),
+            **WITHOUT_LIMITS,
+            **private_state(directory),
             **(environment or {}),
         },
         stdin=asyncio.subprocess.DEVNULL,

@@ -40,14 +40,14 @@ class Stack:
         return grpc.aio.insecure_channel(address or self.grpc)
 
 
-UNLIMITED = {
-    "ALLOWED_API_KEYS": KEY,
-    "SERVICE_PORT": "0",
+WITHOUT_LIMITS = {
     "AI_QUOTA_DAILY_LIMIT": "0",
     "AI_QUOTA_MONTHLY_LIMIT": "0",
     "AI_QUOTA_MONTHLY_SPEND_LIMIT": "0",
 }
-"""One key without limits: tests of other things make many calls."""
+"""Tests of other things make many calls."""
+UNLIMITED = {"ALLOWED_API_KEYS": KEY, "SERVICE_PORT": "0", **WITHOUT_LIMITS}
+"""One key without limits."""
 
 
 def private_state(directory: Path) -> dict[str, str]:
