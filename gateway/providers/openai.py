@@ -5,9 +5,9 @@ the shared transport, because the SDK's own call costs several times the CPU. A 
 own SDK's client and a dialect.
 """
 
+import contextlib
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
@@ -26,7 +26,7 @@ from gateway.providers.base import (
     ProviderEmbeddings,
 )
 from gateway.providers.dialect import Dialect
-from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, status_error, stream_error
+from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error, without
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -149,8 +149,7 @@ class OpenAIProvider:
             async for data in response.content.iter_any():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
-                    block, payload = _split_at_error(block)
-                    error = stream_error(self._name, self._masked(payload)) if payload else None
+                    block, error = _split_at_error(self._name, block, self._secrets)
                 if block:
                     yield patch(block) if patch else block
                 if error is not None:
@@ -170,24 +169,15 @@ class OpenAIProvider:
         return ProviderEmbeddings(answer, _usage(shape.usage))
 
     async def models(self) -> list[ListedModel]:
-        async with get(self._session, self._name, self._models_url, self._headers, failure=self._failure) as response:
+        async with get(self._session, self._name, self._models_url, self._headers, secrets=self._secrets) as response:
             answer = await response.read()
         return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
 
+    def _post(self, url: URL, body: bytes) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets)
+
     async def aclose(self) -> None:
         await self._client.close()
-
-    def _post(self, url: URL, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return post(self._session, self._name, url, self._headers, body, failure=self._failure)
-
-    def _failure(self, provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        return status_error(provider, status, headers, self._masked(body))
-
-    def _masked(self, text: bytes) -> bytes:
-        """Return `text` without our secrets: some vendors quote the key that they were sent."""
-        for secret in self._secrets:
-            text = text.replace(secret, b"***")
-        return text
 
     def _url(self, path: str) -> URL:
         return URL(str(self._client.base_url.join(path)))
@@ -229,7 +219,7 @@ class OpenAIProvider:
             return decoder.decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             if _ERROR_KEY.search(answer):
-                raise stream_error(self._name, self._masked(answer)) from exc
+                raise stream_error(self._name, without(self._secrets, answer)) from exc
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not {expected}.") from exc
 
 
@@ -241,8 +231,8 @@ def _usage(sent: msgspec.Raw) -> Usage | None:
         return None
 
 
-def _split_at_error(block: Block) -> tuple[Block, bytes]:
-    """Return the events before the first one that is an error, and its payload; the whole block if there is none."""
+def _split_at_error(provider: str, block: Block, secrets: Sequence[bytes]) -> tuple[Block, GatewayError | None]:
+    """Return the events before the first one that is an error, and its row; the whole block if there is none."""
     good: list[bytes] = []
     for payload in payloads(block):
         try:
@@ -250,9 +240,9 @@ def _split_at_error(block: Block) -> tuple[Block, bytes]:
         except (ValueError, RecursionError):  # not JSON: whoever reads it will say so
             error = None
         if error:
-            return b"".join(good), payload
+            return b"".join(good), stream_error(provider, without(secrets, payload))
         good.append(event(payload))
-    return block, b""
+    return block, None
 
 
 class _MaybeError(msgspec.Struct):

@@ -63,17 +63,19 @@ def post(
     headers: Mapping[str, str],
     body: bytes,
     *,
+    secrets: Sequence[bytes] = (),
     failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one POST and yield its 200 answer; leaving the block early closes the connection.
 
-    Raises the row of the error table for a failing connection and for every other status, for which a vendor with
-    error bodies of its own kind says `failure` instead of `status_error`.
+    `secrets` are taken out of what the vendor says when it fails. Raises the row of the error table for a failing
+    connection and for every other status, for which a vendor with error bodies of its own kind says `failure` instead
+    of `status_error`.
     """
     # aiohttp sends a file piece by piece, where a large text would hold up the event loop.
     data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
     request = session.post(url, data=data, headers=headers, allow_redirects=False)
-    return _answer(request, provider, failure or status_error)
+    return _answer(request, provider, secrets, failure or status_error)
 
 
 def get(
@@ -82,21 +84,24 @@ def get(
     url: URL,
     headers: Mapping[str, str],
     *,
+    secrets: Sequence[bytes] = (),
     failure: Failure | None = None,
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Send one GET, otherwise as `post`."""
-    return _answer(session.get(url, headers=headers, allow_redirects=False), provider, failure or status_error)
+    request = session.get(url, headers=headers, allow_redirects=False)
+    return _answer(request, provider, secrets, failure or status_error)
 
 
 @contextlib.asynccontextmanager
 async def _answer(
-    request: Awaitable[aiohttp.ClientResponse], provider: str, failure: Failure
+    request: Awaitable[aiohttp.ClientResponse], provider: str, secrets: Sequence[bytes], failure: Failure
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     response: aiohttp.ClientResponse | None = None
     try:
         response = await request
         if response.status != 200:
-            raise failure(provider, response.status, response.headers, await response.content.read(MAX_ERROR_BYTES))
+            said = without(secrets, await response.content.read(MAX_ERROR_BYTES))
+            raise failure(provider, response.status, response.headers, said)
         yield response
     except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
         raise ProviderTimeout(f"Connecting to provider '{provider}' took too long.") from exc
@@ -122,6 +127,13 @@ async def read_end(response: aiohttp.ClientResponse) -> None:
         with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(_END_WAIT_S):
                 await response.content.readany()
+
+
+def without(secrets: Sequence[bytes], text: bytes) -> bytes:
+    """Return `text` with every secret masked: some vendors quote the key they were sent."""
+    for secret in secrets:
+        text = text.replace(secret, b"***")
+    return text
 
 
 def status_error(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:

@@ -17,11 +17,8 @@ def catalog(**models: tuple[str, ...]) -> Catalog:
     providers: dict[str, Any] = {
         name: (CustomProvider(name), ProviderSettings(kind="custom", models=listed)) for name, listed in names.items()
     }
-    return Catalog(
-        providers,
-        {"fast": ["one/small", "two/other"], "one/alias": ["two/x"], "bare": ["other"]},
-        KnownModels({}, {}, {}),
-    )
+    aliases = {"fast": ["one/small", "two/other"], "one/alias": ["two/x"], "bare": ["other"]}
+    return Catalog(providers, aliases, KnownModels({}, {}, {}))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +65,7 @@ def test_an_unknown_name_lists_what_exists(model: str, provider: str, error: typ
 def test_a_long_list_is_cut() -> None:
     """An error is not a directory."""
     with pytest.raises(ModelNotFound) as caught:
-        catalog(one=tuple(f"m{number:02}" for number in range(100))).resolve("nope")
+        catalog(one=tuple(f"m{number}" for number in range(100))).resolve("nope")
 
     assert "m19, …" in caught.value.message
     assert "m20" not in caught.value.message

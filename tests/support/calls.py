@@ -63,8 +63,7 @@ async def dispatcher_for(
         for name, vendor in vendors.items():
             provider_settings = settings_of(vendor, **(settings or {}).get(name, {}))
             providers[name] = (OpenAIProvider(name, provider_settings, session), provider_settings)
-        yield ChatDispatcher(
-            Catalog(providers, aliases or {}, KnownModels({}, {}, {})), TimeSettings(**limits), Lifecycle()
-        )
+        catalog = Catalog(providers, aliases or {}, KnownModels({}, {}, {}))
+        yield ChatDispatcher(catalog, TimeSettings(**limits), Lifecycle())
         for provider, _ in providers.values():
             await provider.aclose()

@@ -1,7 +1,8 @@
 """Gemini behind the seam."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import aiohttp
@@ -46,6 +47,9 @@ class GeminiProvider:
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
         }
+        self._secrets = [
+            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
+        ]
         if settings.api_key:
             self._headers["x-goog-api-key"] = settings.api_key.reveal()
 
@@ -56,14 +60,18 @@ class GeminiProvider:
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = generate_body(call, self._settings, self._parameters, self._base_url)
         url = self._url(call.model, "generateContent")
-        async with post(self._session, self._name, url, self._headers, body, failure=self._failure) as response:
+        async with post(
+            self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure
+        ) as response:
             answer = await response.read()
         return completion(self._name, call, answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = generate_body(call, self._settings, self._parameters, self._base_url)
         url = self._url(call.model, "streamGenerateContent?alt=sse")
-        async with post(self._session, self._name, url, self._headers, body, failure=self._failure) as response:
+        async with post(
+            self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure
+        ) as response:
             if response.content_type != "text/event-stream":
                 completion(self._name, call, await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -82,7 +90,9 @@ class GeminiProvider:
         url = self._url(call.model, "batchEmbedContents")
         answers = []
         for body in batches:
-            async with post(self._session, self._name, url, self._headers, body, failure=self._failure) as response:
+            async with post(
+                self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure
+            ) as response:
                 answers.append(await response.read())
         return embeddings(self._name, call, answers)
 
@@ -91,7 +101,9 @@ class GeminiProvider:
         query: dict[str, str] | None = {"pageSize": "1000"}
         while query is not None:
             url = (self._base_url / "models").with_query(query)
-            async with get(self._session, self._name, url, self._headers, failure=self._failure) as response:
+            async with get(
+                self._session, self._name, url, self._headers, secrets=self._secrets, failure=failure
+            ) as response:
                 listed, page = listed_models(self._name, await response.read())
             models += listed
             query = {"pageSize": "1000", "pageToken": page} if page else None
@@ -100,15 +112,14 @@ class GeminiProvider:
     async def aclose(self) -> None:
         """Nothing to release: the session is the worker's."""
 
+    def _post(self, url: URL, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure)
+
     def _url(self, model: str, method: str) -> URL:
         if not _MODEL.fullmatch(model):
             raise ModelNotFound(f"'{model}' is not the name of a Gemini model.", param="model")
         path = model if "/" in model else f"models/{model}"
         return URL(f"{self._base_url}/{path}:{method}", encoded=True)
-
-    def _failure(self, provider: str, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-        key = self._settings.api_key.reveal().encode()
-        return failure(provider, status, headers, body.replace(key, b"***") if key else body)
 
 
 def _written(writer: ChunkWriter, events: bytes) -> tuple[Block, GatewayError | None]:
