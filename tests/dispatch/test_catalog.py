@@ -65,7 +65,7 @@ def test_an_unknown_name_lists_what_exists(model: str, provider: str, error: typ
 def test_a_long_list_is_cut() -> None:
     """An error is not a directory."""
     with pytest.raises(ModelNotFound) as caught:
-        catalog(one=tuple(f"m{number}" for number in range(100))).resolve("nope")
+        catalog(one=tuple(f"m{number:02}" for number in range(100))).resolve("nope")
 
     assert "m19, …" in caught.value.message
     assert "m20" not in caught.value.message

@@ -46,6 +46,9 @@ class OllamaProvider:
         self._chat_url = self._client.url("/api/chat")
         self._embed_url = self._client.url("/api/embed")
         self._headers = self._client.identity()
+        self._secrets = [
+            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
+        ]
 
     @property
     def name(self) -> str:
@@ -100,7 +103,7 @@ class OllamaProvider:
         await self._client.close()  # type: ignore[no-untyped-call]  # the SDK has no annotation there
 
     def _post(self, url: URL, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return post(self._session, self._name, url, self._headers, body, failure=_failure)
+        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=_failure)
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
         return chat_body(
