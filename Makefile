@@ -51,7 +51,7 @@ bench: $(VENV)/.dev  ## measure CPU and latency on this machine
 lock: $(VENV)/.dev  ## pin current versions of every dependency
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml --group dev -c requirements/run.lock -o requirements/dev.lock
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group phoenix -o requirements/phoenix.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --group phoenix -o requirements/phoenix.lock
 
 clean:
 	rm -rf $(VENV) $(PHOENIX)

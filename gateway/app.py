@@ -83,7 +83,7 @@ class App:
         self.lifecycle: Final = lifecycle
         self.registry: Final = registry
         self.grpc_port = 0
-        self._metrics = Metrics(registry)
+        self._metrics = Metrics(registry, commit)
         self.reloads: Final = self._metrics.config_reloads
         self._traces = traces
         self._commit = commit
@@ -97,7 +97,7 @@ class App:
         """Build the first generation."""
         self._generation = await self._build(settings)
         self.switch = Switch(self._generation.chain, self._generation.table)
-        self._metrics.configured(version(settings), time.time())
+        self._metrics.configured(version(settings), time.time(), settings.enabled_providers())
 
     async def reload(self, settings: Settings) -> None:
         """Serve new calls by these settings. Calls in hand keep the old ones, which are closed when the last has ended.
@@ -107,7 +107,7 @@ class App:
         new, old = await self._build(settings), self._generation
         self.switch.turn(new.chain, new.table)
         self._generation = new
-        self._metrics.configured(version(settings), time.time())
+        self._metrics.configured(version(settings), time.time(), settings.enabled_providers())
         task = asyncio.create_task(self._retire(old))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)

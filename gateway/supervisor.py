@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 
 import aiohttp
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from gateway.config import Secret, Settings
 from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
@@ -48,28 +49,27 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 async def supervise(settings: Settings, environment: Mapping[str, str], plan: Plan) -> int:
     """Run until SIGTERM or SIGINT (0) or until Envoy ends by itself (1); print the addresses when ready.
 
-    A worker that crashes is restarted, with growing pauses. SIGHUP has every worker load its settings again, SIGUSR2
-    replaces the workers one after the other. Without a configured key one is made for this run and printed.
-    Raises StartError.
+    A worker that crashes is restarted, with growing pauses. SIGHUP has every worker load its settings again, except at
+    a terminal, whose closing it means there: then it stops. SIGUSR2 replaces the workers one after the other. Without
+    a configured key one is made for this run and printed. Raises StartError.
     """
     configure_logs(settings.telemetry)
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGHUP, signal.SIGUSR2):  # too early: there is nothing yet to reload or replace
+        loop.add_signal_handler(number, lambda: None)
     settings = _check_ports(settings, envoy=plan.envoy)
     service, key = settings.service, _first_key(settings)
     async with contextlib.AsyncExitStack() as stack:
         folder = plan.sockets or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgateway-")))
         folder.mkdir(parents=True, exist_ok=True)
-        workers = Workers(
-            plan.workers,
-            folder,
-            _worker_environment(settings, key, environment),
-            service.shutdown_delay_s + service.shutdown_grace_s,
-        )
-        await stack.enter_async_context(
-            metrics_page(workers_page(workers.metrics_sockets), (service.host, service.metrics_port))
-        )
+        registry = CollectorRegistry()
+        patience = service.shutdown_delay_s + service.shutdown_grace_s
+        workers = Workers(plan.workers, folder, _worker_environment(settings, key, environment), patience, registry)
+        page = workers_page(workers.metrics_sockets, registry)
+        await stack.enter_async_context(metrics_page(page, (service.host, service.metrics_port)))
         try:
             envoy = await _start_envoy(settings, workers, folder, stack) if plan.envoy else None
             stack.push_async_callback(workers.stop)  # before Envoy, so that running calls finish through it
@@ -78,8 +78,8 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
             started = start(_started(settings, workers, plan))
             await _first((*over, started))
             if started.done() and not stop.is_set():
+                await stack.enter_async_context(_tended(workers, stop))
                 _print_banner(settings, key, plan)
-                await stack.enter_async_context(_tended(workers))
                 await _first(over)
         except _EnvoyEndedError as exc:
             print(f"llmgateway: {exc}; stopping", file=sys.stderr, flush=True)
@@ -205,8 +205,9 @@ async def _until_ready(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _tended(workers: Workers) -> AsyncIterator[None]:
+async def _tended(workers: Workers, stop: asyncio.Event) -> AsyncIterator[None]:
     """Restart, reload and replace workers until the block is left."""
+    at_terminal = sys.stdin is not None and sys.stdin.isatty()
     async with _tasks() as start:
         start(workers.keep())
         rounds: list[asyncio.Task[Any]] = []
@@ -216,7 +217,7 @@ async def _tended(workers: Workers) -> AsyncIterator[None]:
                 rounds[:] = [start(workers.replace())]
 
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, workers.reload)
+        loop.add_signal_handler(signal.SIGHUP, stop.set if at_terminal else workers.reload)
         loop.add_signal_handler(signal.SIGUSR2, replace)
         yield
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import aiohttp
 import structlog
+from prometheus_client import CollectorRegistry, Counter
 
 from gateway.telemetry.page import scrape
 
@@ -35,12 +36,15 @@ class Worker:
     `socket` and `metrics_socket` change over to a new process in one step, and calls in hand stay with the old one.
     """
 
-    def __init__(self, index: int, folder: Path, environment: Mapping[str, str], grace: float) -> None:
+    def __init__(
+        self, index: int, folder: Path, environment: Mapping[str, str], grace: float, restarts: Counter
+    ) -> None:
         self.name: Final = str(index)
         self.socket: Final = folder / f"worker-{index}.sock"
         self.metrics_socket: Final = folder / f"worker-{index}.metrics"
         self._environment = environment
         self._grace = grace
+        self._restarts = restarts
         self._process: asyncio.subprocess.Process | None = None
         self._leaving: asyncio.subprocess.Process | None = None
         self._starts = 0
@@ -84,6 +88,7 @@ class Worker:
     async def _restart(self, ended: asyncio.subprocess.Process, pause: float) -> float:
         how = how_it_ended(ended.returncode or 0)
         while True:
+            self._restarts.labels(self.name).inc()
             _log.error("worker ended by itself", worker=self.name, how=how, restart_in_s=round(pause, 1))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -119,13 +124,22 @@ class Worker:
     async def _stopped(self, process: asyncio.subprocess.Process | None) -> None:
         if process is not None and process.returncode is None:
             await stop_process(process, self._grace)
+            if process.returncode:
+                _log.error("worker did not stop well", worker=self.name, how=how_it_ended(process.returncode))
 
 
 class Workers:
-    """A row of workers."""
+    """A row of workers. `registry` gets what the row itself measures."""
 
-    def __init__(self, count: int, folder: Path, environment: Mapping[str, str], grace: float) -> None:
-        self._workers: Final = [Worker(index, folder, environment, grace) for index in range(count)]
+    def __init__(
+        self, count: int, folder: Path, environment: Mapping[str, str], grace: float, registry: CollectorRegistry
+    ) -> None:
+        restarts = Counter(
+            "llmgateway_worker_restarts", "Workers that ended by themselves.", ("worker",), registry=registry
+        )
+        for index in range(count):
+            restarts.labels(str(index))
+        self._workers: Final = [Worker(index, folder, environment, grace, restarts) for index in range(count)]
 
     @property
     def sockets(self) -> tuple[str, ...]:

@@ -80,14 +80,19 @@ async def _retried(
     while True:
         record.attempts += 1
         record.observer.attempt_started(target.provider.name, target.model)
+        began = time.monotonic()
         try:
             return await attempt(target)
         except GatewayError as error:
+            record.failures.append((target.provider.name, error))
             record.observer.attempt_failed(error)
             pause = _pause(retry, error)
             late = time.monotonic() + pause >= deadline
             if not error.retryable or retry >= max_retries or late:
                 raise
+            record.upstream_s += pause
+        finally:
+            record.upstream_s += time.monotonic() - began
         retry += 1
         await asyncio.sleep(pause)
 

@@ -1,40 +1,123 @@
-"""Prometheus metrics. Labels are bounded: methods, statuses and reasons are closed sets, providers are configured."""
+"""Prometheus metrics. Labels are bounded: methods and reasons are closed sets, providers are configured, and models
+beyond a number of them share the label `other`.
+"""
 
-from typing import Final
+import platform
+from collections.abc import Iterable
+from typing import Final, Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from gateway import __version__
+from gateway.errors import Fault, GatewayError
 from gateway.telemetry.record import CallRecord
+from gateway.telemetry.usage import cached_tokens, reasoning_tokens
+from gateway.wire.completion import Usage
 
 _LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_TOKEN_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
+_OVERHEAD_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+_MAX_MODELS: Final = 200
+
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+class _Children(Generic[M]):
+    """The children of a metric by their labels. Looking them up in the metric costs several times as much."""
+
+    def __init__(self, metric: M) -> None:
+        self._metric: M = metric
+        self._found: dict[tuple[str, ...], M] = {}
+
+    def __call__(self, *labels: str) -> M:
+        child = self._found.get(labels)
+        if child is None:
+            child = self._found[labels] = self._metric.labels(*labels)
+        return child
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget the children whose first label is none of `names`."""
+        kept = set(names)
+        for labels in [labels for labels in self._found if labels[0] not in kept]:
+            del self._found[labels]
+            self._metric.remove(*labels)
 
 
 class Metrics:
     """The gateway's instruments on one registry."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "llmgateway_requests",
-            "Finished RPCs by outcome; reason is OK, CANCELLED or a row of the error table.",
-            ("method", "reason", "provider"),
-            registry=registry,
+    def __init__(self, registry: CollectorRegistry, commit: str = "unknown") -> None:
+        self._requests = _Children(
+            Counter(
+                "llmgateway_requests",
+                "Finished RPCs by outcome: OK, CANCELLED or a row of the error table.",
+                ("method", "provider", "reason"),
+                registry=registry,
+            )
         )
-        self._latency = Histogram(
-            "llmgateway_request_seconds",
-            "Time from the start of an RPC to its end.",
-            ("method", "provider"),
-            buckets=_LATENCY_BUCKETS,
-            registry=registry,
+        self._latency = _Children(
+            Histogram(
+                "llmgateway_request_seconds",
+                "Time from the start of an RPC to its end.",
+                ("method", "provider"),
+                buckets=_LATENCY_BUCKETS,
+                registry=registry,
+            )
         )
-        self._first_token = Histogram(
-            "llmgateway_first_token_seconds",
-            "Time from the start of a streaming RPC to its first chunk.",
-            ("provider",),
-            buckets=_LATENCY_BUCKETS,
-            registry=registry,
+        self._first_token = _Children(
+            Histogram(
+                "llmgateway_first_token_seconds",
+                "Time from the start of a streaming RPC to its first chunk.",
+                ("provider",),
+                buckets=_LATENCY_BUCKETS,
+                registry=registry,
+            )
         )
-        self._tokens = Counter(
-            "llmgateway_tokens", "Tokens that providers reported.", ("provider", "kind"), registry=registry
+        self._token_gap = _Children(
+            Histogram(
+                "llmgateway_token_gap_seconds",
+                "Time between two tokens of a stream, on its average.",
+                ("provider",),
+                buckets=_TOKEN_BUCKETS,
+                registry=registry,
+            )
+        )
+        self._overhead = _Children(
+            Histogram(
+                "llmgateway_overhead_seconds",
+                "What the gateway adds to an answer, or to a stream's first chunk.",
+                ("method",),
+                buckets=_OVERHEAD_BUCKETS,
+                registry=registry,
+            )
+        )
+        self._tokens = _Children(
+            Counter(
+                "llmgateway_tokens",
+                "Tokens that providers reported; prompt includes cached, completion includes reasoning.",
+                ("provider", "model", "kind"),
+                registry=registry,
+            )
+        )
+        self._attempts = _Children(
+            Counter(
+                "llmgateway_attempts",
+                "Calls to providers, retries and failover included, by outcome.",
+                ("provider", "reason"),
+                registry=registry,
+            )
+        )
+        self._provider_up = _Children(
+            Gauge(
+                "llmgateway_provider_up",
+                "Whether a provider's last answer was one, and not its failure.",
+                ("provider",),
+                registry=registry,
+            )
+        )
+        self.in_flight: Final = Gauge("llmgateway_in_flight", "RPCs under way.", registry=registry)
+        self.config_reloads: Final = Counter(
+            "llmgateway_config_reloads", "Reloads of the settings.", ("result",), registry=registry
         )
         self._config_info = Gauge(
             "llmgateway_config_info", "The settings in force; always 1.", ("version",), registry=registry
@@ -42,24 +125,57 @@ class Metrics:
         self._config_loaded = Gauge(
             "llmgateway_config_load_timestamp_seconds", "When the settings in force were loaded.", registry=registry
         )
-        self.config_reloads = Counter(
-            "llmgateway_config_reloads", "Reloads of the settings.", ("result",), registry=registry
+        build = Gauge(
+            "llmgateway_build_info", "What runs; always 1.", ("version", "commit", "python"), registry=registry
         )
-        self.in_flight = Gauge("llmgateway_in_flight", "RPCs under way.", registry=registry)
+        build.labels(__version__, commit, platform.python_version()).set(1)
+        ProcessCollector(registry=registry)
+        self._models: set[tuple[str, str]] = set()
 
-    def configured(self, version: str, when: float) -> None:
-        """Note the settings in force and when they were loaded (seconds since 1970)."""
+    def configured(self, version: str, when: float, providers: Iterable[str]) -> None:
+        """Note the settings in force, when they were loaded (seconds since 1970), and their providers."""
         self._config_info.clear()
         self._config_info.labels(version).set(1)
         self._config_loaded.set(when)
+        names = tuple(providers)
+        self._provider_up.keep(names)
+        for name in names:
+            self._provider_up(name).set(1)
 
     def observe(self, method: str, reason: str, seconds: float, record: CallRecord) -> None:
         """Count one finished RPC."""
         provider = record.provider or ""
-        self._requests.labels(method, reason, provider).inc()
-        self._latency.labels(method, provider).observe(seconds)
+        self._requests(method, provider, reason).inc()
+        self._latency(method, provider).observe(seconds)
+        for failed, error in record.failures:
+            self._attempts(failed, error.reason.value).inc()
+            self._provider_up(failed).set(0 if _is_down(error) else 1)
+        if record.attempts > len(record.failures):
+            self._attempts(provider, reason).inc()
+            if reason == "OK":
+                self._provider_up(provider).set(1)
+                self._overhead(method).observe(max(0.0, (record.first_token_s or seconds) - record.upstream_s))
         if record.first_token_s is not None:
-            self._first_token.labels(provider).observe(record.first_token_s)
+            self._first_token(provider).observe(record.first_token_s)
         if record.usage is not None:
-            self._tokens.labels(provider, "prompt").inc(record.usage.prompt_tokens)
-            self._tokens.labels(provider, "completion").inc(record.usage.completion_tokens)
+            self._count_tokens(provider, record.model or "", record.usage)
+            if record.first_token_s is not None and record.usage.completion_tokens > 1:
+                gap = (seconds - record.first_token_s) / (record.usage.completion_tokens - 1)
+                self._token_gap(provider).observe(gap)
+
+    def _count_tokens(self, provider: str, model: str, usage: Usage) -> None:
+        if (provider, model) not in self._models:
+            if len(self._models) >= _MAX_MODELS:
+                model = "other"
+            else:
+                self._models.add((provider, model))
+        self._tokens(provider, model, "prompt").inc(usage.prompt_tokens)
+        self._tokens(provider, model, "completion").inc(usage.completion_tokens)
+        if cached := cached_tokens(usage):
+            self._tokens(provider, model, "cached").inc(cached)
+        if reasoning := reasoning_tokens(usage):
+            self._tokens(provider, model, "reasoning").inc(reasoning)
+
+
+def _is_down(error: GatewayError) -> bool:
+    return error.fault is Fault.PROVIDER and error.http_status >= 500

@@ -52,8 +52,8 @@ async def scrape(socket: Path) -> bytes:
         return await response.read()
 
 
-def workers_page(sockets: Mapping[str, Path]) -> Callable[[], Awaitable[bytes]]:
-    """Return the reader of all workers' pages, each worker's samples with its name as the label `worker`.
+def workers_page(sockets: Mapping[str, Path], registry: CollectorRegistry) -> Callable[[], Awaitable[bytes]]:
+    """Return the reader of `registry` and of all workers' pages, their samples with the worker's name as a label.
 
     Sums over workers are Prometheus's: so a worker that restarts is a counter reset of its own series only. A worker
     that does not answer is left out.
@@ -62,7 +62,7 @@ def workers_page(sockets: Mapping[str, Path]) -> Callable[[], Awaitable[bytes]]:
     async def read() -> bytes:
         pages = await asyncio.gather(*(scrape(socket) for socket in sockets.values()), return_exceptions=True)
         named = zip(sockets, pages, strict=True)
-        return joined({name: page for name, page in named if isinstance(page, bytes)})
+        return generate_latest(registry) + joined({name: page for name, page in named if isinstance(page, bytes)})
 
     return read
 

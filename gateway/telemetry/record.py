@@ -33,6 +33,10 @@ class CallRecord(msgspec.Struct, kw_only=True):
     provider: str | None = None
     model: str | None = None
     attempts: int = 0
+    failures: list[tuple[str, GatewayError]] = []
+    """Each attempt that failed: its provider and why."""
+    upstream_s: float = 0.0
+    """Waiting for providers, pauses between attempts included; for a stream until its first block."""
     first_token_s: float | None = None
     usage: Usage | None = None
     vendor_headers: dict[str, str] = {}

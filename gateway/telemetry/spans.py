@@ -16,7 +16,8 @@ from opentelemetry.util.types import AttributeValue
 from gateway.errors import GatewayError
 from gateway.telemetry.record import CallObserver, CallRecord
 from gateway.telemetry.traces import Traces
-from gateway.wire.completion import CompletionTokensDetails, PromptTokensDetails, Usage
+from gateway.telemetry.usage import cached_tokens, reasoning_tokens
+from gateway.wire.completion import Usage
 from gateway.wire.sse import payloads
 
 Attributes = Mapping[str, AttributeValue]
@@ -150,16 +151,6 @@ def mark_failed(span: Span, error: BaseException) -> None:
     else:
         span.set_attribute("error.type", type(error).__name__)
         span.set_status(Status(StatusCode.ERROR))
-
-
-def cached_tokens(usage: Usage) -> int:
-    details = usage.prompt_tokens_details
-    return (details.cached_tokens or 0) if isinstance(details, PromptTokensDetails) else 0
-
-
-def reasoning_tokens(usage: Usage) -> int:
-    details = usage.completion_tokens_details
-    return (details.reasoning_tokens or 0) if isinstance(details, CompletionTokensDetails) else 0
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

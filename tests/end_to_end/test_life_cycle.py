@@ -206,3 +206,25 @@ async def test_settings_that_need_a_restart_are_named(tmp_path: Path) -> None:
 
         event = next(event for event in gateway.events if event["event"] == "settings reloaded")
         assert event["waiting_for_restart"] == ["service.shutdown_grace_s"]
+
+
+async def test_workers_without_envoy_share_one_port(tmp_path: Path) -> None:
+    """`serve --workers`: native calls reach GRPC_PORT, each worker has its socket, and one page has all metrics."""
+    sockets = tmp_path / "sockets"
+    arguments = ("--workers", "2", "--sockets", str(sockets))
+    async with running_gateway(tmp_path, *arguments, command="serve") as gateway, session() as http:
+        for address in (
+            f"127.0.0.1:{gateway.grpc_port}",
+            f"unix:{sockets}/worker-0.sock",
+            f"unix:{sockets}/worker-1.sock",
+        ):
+            async with grpc.aio.insecure_channel(address) as channel:
+                stub: Any = health_pb2_grpc.HealthStub(channel)
+                assert (await stub.Check(health_pb2.HealthCheckRequest())).status == 1
+        async with http.get(gateway.metrics_url) as response:
+            page = await response.text()
+
+    for worker in "01":
+        assert f'llmgateway_in_flight{{worker="{worker}"}}' in page
+        assert f'llmgateway_worker_restarts_total{{worker="{worker}"}} 0.0' in page
+    assert page.count("# TYPE llmgateway_in_flight gauge") == 1

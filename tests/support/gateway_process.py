@@ -79,14 +79,14 @@ class GatewayProcess:
 
 @asynccontextmanager
 async def running_gateway(
-    directory: Path, *arguments: str, yaml: str = "", environment: Mapping[str, str] | None = None
+    directory: Path, *arguments: str, yaml: str = "", environment: Mapping[str, str] | None = None, command: str = "run"
 ) -> AsyncIterator[GatewayProcess]:
-    """Start `python -m gateway run` with free ports and yield it when it is ready; end it afterwards."""
+    """Start `python -m gateway` with free ports and yield it when it is ready; end it afterwards."""
     config = directory / "gateway.yaml"
     config.write_text(yaml)
     ports = [free_port() for _ in range(3)]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "run", *arguments),
+        *(sys.executable, "-m", "gateway", command, *arguments),
         env={
             **os.environ,
             "PYTHONPATH": f"{_ROOT}:{_ROOT / 'generated'}",
