@@ -119,9 +119,25 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Tell whether the provider takes this top-level request field, which OpenAI does not document."""
         return self.unknown_fields == "forward" or field in VENDOR_FIELDS.get(self.kind, ())
 
+    def secrets(self) -> list[bytes]:
+        """Return the texts that a vendor is sent and a caller must not see; none is empty."""
+        return [secret.reveal().encode() for secret in (self.api_key, *self.headers.values()) if secret]
 
-VENDOR_FIELDS: Final[Mapping[str, frozenset[str]]] = {"gemini": frozenset({"google", "extra_body"})}
-"""Kind -> the top-level request fields that only this kind of provider has."""
+
+VENDOR_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "cerebras": frozenset(
+        {
+            "clear_thinking",
+            "disable_reasoning",
+            "min_completion_tokens",
+            "min_tokens",
+            "model_parameters",
+            "reasoning_format",
+        }
+    ),
+    "gemini": frozenset({"google", "extra_body"}),
+}
+"""Kind -> the top-level fields of a chat request that only this kind of provider has."""
 
 
 class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

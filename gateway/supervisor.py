@@ -20,7 +20,7 @@ from gateway.config import Secret, Settings
 from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
-from gateway.workers import Workers, WorkerStartError, die_with_parent, how_it_ended, stop_process
+from gateway.workers import WorkerEndedError, Workers, WorkerStartError, die_with_parent, how_it_ended, stop_process
 
 _START_LIMIT_S: Final = 60.0
 _POLL_S: Final = 0.05
@@ -78,10 +78,11 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
             started = start(_started(settings, workers, plan))
             await _first((*over, started))
             if started.done() and not stop.is_set():
-                await stack.enter_async_context(_tended(workers, stop))
+                await stack.enter_async_context(_steered(workers, stop))
+                over.append(start(workers.keep()))
                 _print_banner(settings, key, plan)
                 await _first(over)
-        except _EnvoyEndedError as exc:
+        except (_EnvoyEndedError, WorkerEndedError) as exc:
             print(f"llmgateway: {exc}; stopping", file=sys.stderr, flush=True)
             return 1
         except (WorkerStartError, EnvoyMissingError) as exc:
@@ -205,11 +206,10 @@ async def _until_ready(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _tended(workers: Workers, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Restart, reload and replace workers until the block is left."""
+async def _steered(workers: Workers, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Reload and replace workers by signal until the block is left."""
     at_terminal = sys.stdin is not None and sys.stdin.isatty()
     async with _tasks() as start:
-        start(workers.keep())
         rounds: list[asyncio.Task[Any]] = []
 
         def replace() -> None:

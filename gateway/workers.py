@@ -29,6 +29,10 @@ class WorkerStartError(Exception):
     """A worker ended, or was not ready in time, at its start. The text is one line, fit to print."""
 
 
+class WorkerEndedError(Exception):
+    """The only worker ended by itself. The text is one line, fit to print."""
+
+
 class Worker:
     """One place in the row of workers, and the process that fills it.
 
@@ -70,8 +74,11 @@ class Worker:
         metrics_socket.rename(self.metrics_socket)
         self._process = process
 
-    async def keep(self) -> None:
-        """Start the process again whenever it ends by itself, until cancelled."""
+    async def keep(self, *, restart: bool) -> None:
+        """Start the process again whenever it ends by itself, until cancelled.
+
+        Without `restart`: raise WorkerEndedError then.
+        """
         clock = asyncio.get_running_loop().time
         pause = _FIRST_PAUSE_S
         while True:
@@ -81,6 +88,8 @@ class Worker:
             async with self._lock:  # a replacement under way is finished first
                 if process is not self._process:
                     continue
+                if not restart:
+                    raise WorkerEndedError(f"the gateway {how_it_ended(process.returncode or 0)}")
                 if clock() - began > _STEADY_S:
                     pause = _FIRST_PAUSE_S
                 pause = await self._restart(process, pause)
@@ -159,8 +168,13 @@ class Workers:
             raise errors.exceptions[0] from None
 
     async def keep(self) -> None:
-        """Restart workers that crash, until cancelled."""
-        await asyncio.gather(*(worker.keep() for worker in self._workers))
+        """Restart workers that crash, until cancelled.
+
+        A single one is not restarted, for nobody serves meanwhile: whoever started the gateway shall know. Raises
+        WorkerEndedError.
+        """
+        restart = len(self._workers) > 1
+        await asyncio.gather(*(worker.keep(restart=restart) for worker in self._workers))
 
     def reload(self) -> None:
         """Have each worker load its settings again."""

@@ -81,15 +81,16 @@ async def test_a_configured_key_is_not_printed(tmp_path: Path) -> None:
     assert "sk-canary-configured" not in command.banner + command.log.read_text()
 
 
-async def test_a_dead_envoy_ends_the_command(tmp_path: Path) -> None:
-    """Non-zero, with the reason in one line, and the worker stopped too. (A dead worker is restarted.)"""
+@pytest.mark.parametrize(("child", "name"), [("envoy", "Envoy"), ("worker", "the gateway")])
+async def test_a_dead_child_ends_the_command(tmp_path: Path, child: str, name: str) -> None:
+    """Non-zero, with the reason in one line, and the other child stopped too. (One of several workers is restarted.)"""
     async with running_command(tmp_path) as command:
         children = command.children()
-        os.kill(children["envoy"], signal.SIGKILL)
+        os.kill(children[child], signal.SIGKILL)
         code = await command.ended()
 
     assert code == 1
-    assert "llmgateway: Envoy was killed by SIGKILL; stopping" in command.log.read_text()
+    assert f"llmgateway: {name} was killed by SIGKILL; stopping" in command.log.read_text()
     assert not [pid for pid in children.values() if is_running(pid)]
     assert is_free(command.ports["SERVICE_PORT"])
 

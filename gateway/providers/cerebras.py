@@ -21,7 +21,7 @@ class CerebrasProvider(OpenAIProvider):
             default_headers={name: value.reveal() for name, value in settings.headers.items()},
             warm_tcp_connection=False,  # the SDK would block on the network while the gateway starts
         )
-        super().__init__(name, settings, session, client, CerebrasDialect(name, settings.unsupported_parameters))
+        super().__init__(name, settings, session, client, CerebrasDialect(name, settings))
 
     async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:  # noqa: ARG002  # the seam's signature
         raise UnsupportedFeature(f"Provider '{self.name}' makes no embeddings.")

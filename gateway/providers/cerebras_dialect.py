@@ -11,9 +11,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from gateway.config import ProviderSettings
 from gateway.errors import InvalidRequest, ProviderError
 from gateway.providers.base import Block
-from gateway.providers.parameters import Parameters, Policy
+from gateway.providers.parameters import Parameters, forwarded_fields
 from gateway.wire.chat import (
     AllowedToolChoice,
     AssistantMessage,
@@ -67,11 +68,13 @@ _NULL: Final = Raw(b"null")
 class CerebrasDialect:
     """Cerebras's dialect, for the provider of this name."""
 
-    def __init__(self, provider: str, unsupported_parameters: Policy) -> None:
+    def __init__(self, provider: str, settings: ProviderSettings) -> None:
         self._provider = provider
-        self._parameters = Parameters(provider, unsupported_parameters, KNOWN)
+        self._settings = settings
+        self._parameters = Parameters(provider, settings.unsupported_parameters, KNOWN)
 
     def request(self, request: ChatRequest, body: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
+        forwarded_fields(request, body, self._settings)
         self._parameters.check(request)
         changes: dict[str, Any] = {}
         drop = self._parameters.missing

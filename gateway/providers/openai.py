@@ -121,9 +121,7 @@ class OpenAIProvider:
         self._embeddings_url = self._url("embeddings")
         self._models_url = self._url("models")
         self._headers = _identity(self._client, with_key=bool(settings.api_key))
-        self._secrets = [
-            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
-        ]
+        self._secrets = settings.secrets()
 
     @property
     def name(self) -> str:

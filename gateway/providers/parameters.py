@@ -7,13 +7,17 @@ sets is unsupported, so that a parameter added to the wire format later is refus
 from collections.abc import Collection
 from typing import Any, Final, Literal
 
-from msgspec import UNSET
+import msgspec
+from msgspec import UNSET, Raw
 
+from gateway.config import VENDOR_FIELDS, ProviderSettings
 from gateway.errors import InvalidRequest
 from gateway.wire.chat import ChatRequest, TextFormat
+from gateway.wire.embeddings import EmbeddingRequest
 
 Policy = Literal["refuse", "drop"]
 
+_NULL: Final = Raw(b"null")
 _ALWAYS_KNOWN: Final = frozenset({"model", "messages", "stream", "stream_options"})
 
 _ASKS_FOR_NOTHING: Final[dict[str, tuple[Any, ...]]] = {
@@ -56,7 +60,9 @@ class Parameters:
             return
         for name in self.missing:
             value = getattr(request, name)
-            if value is not None and value is not UNSET and value not in _ASKS_FOR_NOTHING.get(name, ()):
+            if value is None or value is UNSET or value == _NULL:
+                continue
+            if value not in _ASKS_FOR_NOTHING.get(name, ()):
                 raise self._refusal(name)
 
     def unsupported(self, param: str, value: object = None) -> None:
@@ -74,3 +80,25 @@ class Parameters:
             param=param,
             code="unsupported_parameter",
         )
+
+
+def forwarded_fields(
+    request: ChatRequest | EmbeddingRequest, body: bytes, settings: ProviderSettings
+) -> dict[str, Raw]:
+    """Return the top-level fields that neither OpenAI nor the gateway knows of this vendor, for the vendor to judge.
+
+    Raises InvalidRequest for the first of them unless the operator has them forwarded.
+    """
+    if type(request) in {ChatRequest, EmbeddingRequest}:
+        return {}  # parsed strictly: it has OpenAI's fields only
+    known = set(request.__struct_fields__)
+    if isinstance(request, ChatRequest):
+        known |= VENDOR_FIELDS.get(settings.kind, frozenset())
+    unknown = {name: value for name, value in _FIELDS.decode(body).items() if name not in known}
+    if unknown and settings.unknown_fields == "refuse":
+        name = next(iter(unknown))
+        raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    return unknown
+
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])

@@ -128,6 +128,21 @@ async def test_an_error_inside_a_200(wire: Wire, vendor: Vendor, streaming: bool
     assert type(error) is ProviderError
 
 
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_key_that_the_vendor_quotes(wire: Wire, vendor: Vendor, status: int, streaming: bool) -> None:
+    """It is masked in what the caller reads."""
+    vendor.script_json(
+        {"error": {"message": "sk-vendor-secret may not"}} if wire.kind != "ollama" else {"error": "sk-vendor-secret"},
+        status=status,
+    )
+    async with running(wire, vendor) as provider:
+        error = await fails(provider, streaming=streaming)
+
+    assert "***" in error.message
+    assert "sk-vendor-secret" not in error.message
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

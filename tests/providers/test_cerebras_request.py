@@ -48,7 +48,7 @@ async def sent(vendor: StrictVendor, provider: Provider, **request: Any) -> dict
             id="JSON schema",
         ),
         pytest.param(
-            {"store": False, "metadata": None, "modalities": ["text"], "verbosity": None},
+            {"store": False, "metadata": None, "modalities": ["text"], "verbosity": None, "audio": None},
             {},
             id="fields that it does not know, when they ask for nothing",
         ),
@@ -159,12 +159,20 @@ async def test_unsupported_parameters_can_be_dropped(cerebras_vendor: StrictVend
     assert body == {"model": "gpt-oss-120b", "messages": HELLO, "tools": [TIME]}
 
 
-async def test_cerebras_s_own_fields_can_be_forwarded(cerebras_vendor: StrictVendor) -> None:
-    """With `unknown_fields: forward`, its own reasoning switches travel on."""
-    async with running_provider("cerebras", cerebras_vendor.url, unknown_fields="forward") as provider:
-        body = await sent(cerebras_vendor, provider, reasoning_format="hidden", clear_thinking=False)
+async def test_cerebras_s_own_fields_travel_on(cerebras_vendor: StrictVendor, cerebras: Provider) -> None:
+    """Its own reasoning switches need no setting."""
+    body = await sent(cerebras_vendor, cerebras, reasoning_format="hidden", clear_thinking=False)
 
     assert (body["reasoning_format"], body["clear_thinking"]) == ("hidden", False)
+
+
+async def test_a_field_that_nobody_knows_is_refused(cerebras_vendor: StrictVendor, cerebras: Provider) -> None:
+    """Also beside one that Cerebras has."""
+    with pytest.raises(InvalidRequest) as caught:
+        await cerebras.complete(chat_call(clear_thinking=True, tempature=0.5))
+
+    assert (caught.value.param, caught.value.code) == ("tempature", "unknown_parameter")
+    assert cerebras_vendor.received == []
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])

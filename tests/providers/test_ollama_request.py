@@ -195,6 +195,15 @@ async def test_images_and_audio_travel_as_bare_base64(ollama_vendor: StrictVendo
     assert body["messages"] == [{"role": "user", "content": "What is this?", "images": [PIXEL] * 3}]
 
 
+async def test_a_huge_image_travels_whole(ollama_vendor: StrictVendor, ollama: Provider) -> None:
+    """8 MiB of it; how large a request may be is the gateway's `MAX_BODY_BYTES`."""
+    huge = base64.b64encode(bytes(8 * 1024 * 1024)).decode()
+    content = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{huge}"}}]
+    body = await sent(ollama_vendor, ollama, messages=[{"role": "user", "content": content}])
+
+    assert body["messages"][0]["images"] == [huge]
+
+
 @pytest.mark.parametrize(
     ("request_fields", "param", "code"),
     [

@@ -13,8 +13,7 @@ from gateway.config import ProviderSettings
 from gateway.errors import InvalidRequest, ProviderError
 from gateway.providers.base import EmbeddingCall, ProviderEmbeddings
 from gateway.providers.gemini.errors import reported_error
-from gateway.providers.gemini.options import forwarded_fields
-from gateway.providers.parameters import Parameters
+from gateway.providers.parameters import Parameters, forwarded_fields
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import embeddings_body
 

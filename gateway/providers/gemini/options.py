@@ -4,16 +4,13 @@ Source: Google's OpenAI-compatible API, whose clients send `{"extra_body": {"goo
 `{"google": {...}}` means the same here.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from gateway.config import VENDOR_FIELDS, ProviderSettings
 from gateway.errors import InvalidRequest
 from gateway.wire.chat import ChatRequest
-from gateway.wire.embeddings import EmbeddingRequest
 from gateway.wire.parse import parse
 
 
@@ -52,7 +49,6 @@ class _Extended(Struct):
 
 
 _EXTENDED: Final = msgspec.json.Decoder(_Extended)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _NONE: Final = GoogleOptions()
 
 
@@ -65,22 +61,3 @@ def google_options(request: ChatRequest, body: bytes) -> GoogleOptions:
     if extended.google and extended.extra_body:
         raise InvalidRequest("Invalid value for 'extra_body': 'google' is there too.", param="extra_body")
     return options
-
-
-def forwarded_fields(
-    request: ChatRequest | EmbeddingRequest, body: bytes, settings: ProviderSettings
-) -> Mapping[str, Raw]:
-    """Return the top-level fields that neither OpenAI nor Gemini documents, for Gemini to judge.
-
-    Raises InvalidRequest for the first of them unless the operator has them forwarded.
-    """
-    if type(request) in {ChatRequest, EmbeddingRequest}:
-        return {}  # as above
-    known = set(request.__struct_fields__)
-    if isinstance(request, ChatRequest):
-        known |= VENDOR_FIELDS["gemini"]
-    unknown = {name: value for name, value in _FIELDS.decode(body).items() if name not in known}
-    if unknown and settings.unknown_fields == "refuse":
-        name = next(iter(unknown))
-        raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
-    return unknown

@@ -47,9 +47,7 @@ class GeminiProvider:
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
         }
-        self._secrets = [
-            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
-        ]
+        self._secrets = settings.secrets()
         if settings.api_key:
             self._headers["x-goog-api-key"] = settings.api_key.reveal()
 

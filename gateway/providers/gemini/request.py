@@ -13,9 +13,9 @@ from gateway.config import ProviderSettings
 from gateway.providers.base import ChatCall
 from gateway.providers.gemini.contents import conversation
 from gateway.providers.gemini.generation import generation, generation_config
-from gateway.providers.gemini.options import forwarded_fields, google_options
+from gateway.providers.gemini.options import google_options
 from gateway.providers.gemini.tools import tool_fields
-from gateway.providers.parameters import Parameters
+from gateway.providers.parameters import Parameters, forwarded_fields
 
 KNOWN_PARAMETERS: Final = frozenset(
     {

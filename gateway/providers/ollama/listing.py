@@ -1,6 +1,5 @@
 """What models an Ollama has, asked with its own SDK."""
 
-import json
 from typing import Final
 
 import httpx
@@ -27,7 +26,7 @@ async def listed_models(client: ollama.AsyncClient, provider: str) -> list[Liste
     try:
         listed = (await client.list()).models
     except ollama.ResponseError as exc:
-        raise status_error(provider, exc.status_code, {}, json.dumps({"error": exc.error}).encode()) from exc
+        raise status_error(provider, exc.status_code, {}, b"") from exc
     except (httpx.HTTPError, OSError) as exc:
         raise ProviderError(f"The connection to provider '{provider}' failed.") from exc
     except (ValueError, TypeError, AttributeError) as exc:

@@ -25,7 +25,7 @@ from gateway.providers.ollama.listing import listed_models
 from gateway.providers.ollama.reply import ReplyStream, completion
 from gateway.providers.ollama.request import KNOWN, chat_body, embed_body
 from gateway.providers.parameters import Parameters
-from gateway.providers.upstream import post, read_end, status_error, stream_error
+from gateway.providers.upstream import post, read_end, status_error, stream_error, without
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import embeddings_body
 
@@ -37,8 +37,7 @@ class OllamaProvider:
 
     def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
         self._name = name
-        self._output_cap = settings.max_output_tokens
-        self._forward = settings.unknown_fields == "forward"
+        self._settings = settings
         self._session = session
         self._parameters = Parameters(name, settings.unsupported_parameters, KNOWN)
         headers = {name: value.reveal() for name, value in settings.headers.items()}
@@ -46,9 +45,7 @@ class OllamaProvider:
         self._chat_url = self._client.url("/api/chat")
         self._embed_url = self._client.url("/api/embed")
         self._headers = self._client.identity()
-        self._secrets = [
-            secret.reveal().encode() for secret in (settings.api_key, *settings.headers.values()) if secret
-        ]
+        self._secrets = settings.secrets()
 
     @property
     def name(self) -> str:
@@ -57,10 +54,10 @@ class OllamaProvider:
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         async with self._post(self._chat_url, self._body(call, streaming=False)) as response:
             answer = await response.read()
-        return completion(self._name, answer, call.model)
+        return completion(self._name, answer, call.model, self._secrets)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
-        reply = ReplyStream(self._name, call.model)
+        reply = ReplyStream(self._name, call.model, self._secrets)
         async with self._post(self._chat_url, self._body(call, streaming=True)) as response:
             async for data in response.content.iter_any():
                 if block := reply.feed(data):
@@ -86,7 +83,7 @@ class OllamaProvider:
             )
         if request.user is not UNSET:
             self._parameters.unsupported("user")
-        body = embed_body(call, texts, forward=self._forward)
+        body = embed_body(call, texts, self._settings)
         async with self._post(self._embed_url, body) as response:
             text = await response.read()
         answer = self._embeddings(text)
@@ -106,13 +103,7 @@ class OllamaProvider:
         return post(self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=_failure)
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
-        return chat_body(
-            call,
-            self._parameters,
-            streaming=streaming,
-            output_cap=self._output_cap,
-            forward=self._forward,
-        )
+        return chat_body(call, self._parameters, self._settings, streaming=streaming)
 
     def _embeddings(self, text: bytes) -> wire.EmbedAnswer:
         try:
@@ -120,7 +111,7 @@ class OllamaProvider:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise ProviderError(f"Provider '{self._name}' sent an answer that is not a list of embeddings.") from exc
         if answer.error:
-            raise stream_error(self._name, text)
+            raise stream_error(self._name, without(self._secrets, text))
         return answer
 
 

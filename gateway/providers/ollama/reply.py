@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from gateway.errors import GatewayError, ProviderError
 from gateway.providers.base import Block, ProviderCompletion
 from gateway.providers.ollama import wire
-from gateway.providers.upstream import stream_error
+from gateway.providers.upstream import stream_error, without
 from gateway.wire.completion import (
     Choice,
     Chunk,
@@ -34,9 +34,9 @@ from gateway.wire.sse import DONE, event
 _LINE: Final = msgspec.json.Decoder(wire.Line)
 
 
-def completion(provider: str, answer: bytes, model: str) -> ProviderCompletion:
-    """Return the whole answer. Raises ProviderError, or the row of an error inside it."""
-    line = _read(provider, answer)
+def completion(provider: str, answer: bytes, model: str, secrets: Sequence[bytes]) -> ProviderCompletion:
+    """Return the whole answer. Raises ProviderError, or the row of an error inside it, without `secrets`."""
+    line = _read(provider, answer, secrets)
     if not line.done or line.message is None:
         raise ProviderError(f"Provider '{provider}' sent an answer that is not complete.")
     message = line.message
@@ -73,11 +73,12 @@ class ReplyStream:
     after the block made with it.
     """
 
-    def __init__(self, provider: str, model: str) -> None:
+    def __init__(self, provider: str, model: str, secrets: Sequence[bytes]) -> None:
         self.done = False
         self.failure: GatewayError | None = None
         self._provider = provider
         self._model = model
+        self._secrets = secrets
         self._id = _completion_id()
         self._created = int(time.time())
         self._tail = b""
@@ -99,7 +100,7 @@ class ReplyStream:
             if not text.strip():
                 continue
             try:
-                line = _read(self._provider, text)
+                line = _read(self._provider, text, self._secrets)
             except GatewayError as error:
                 self.failure = error
                 break
@@ -141,13 +142,13 @@ class ReplyStream:
         return ToolCallDelta(index=index, id=_call_id(call), type="function", function=function)
 
 
-def _read(provider: str, text: bytes) -> wire.Line:
+def _read(provider: str, text: bytes, secrets: Sequence[bytes]) -> wire.Line:
     try:
         line = _LINE.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise ProviderError(f"Provider '{provider}' sent an answer that is not Ollama's.") from exc
     if line.error:
-        raise stream_error(provider, text)
+        raise stream_error(provider, without(secrets, text))
     if line.message is None and not line.done:
         raise ProviderError(f"Provider '{provider}' sent an answer without a message.")
     return line

@@ -6,11 +6,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from gateway.config import ProviderSettings
 from gateway.errors import InvalidRequest
 from gateway.providers.base import ChatCall, EmbeddingCall
 from gateway.providers.ollama import wire
 from gateway.providers.ollama.messages import vendor_messages
-from gateway.providers.parameters import Parameters
+from gateway.providers.parameters import Parameters, forwarded_fields
 from gateway.wire.chat import (
     AllowedToolChoice,
     ChatRequest,
@@ -20,7 +21,6 @@ from gateway.wire.chat import (
     NamedCustom,
     NamedFunction,
 )
-from gateway.wire.embeddings import EmbeddingRequest
 
 KNOWN: Final = frozenset(
     {
@@ -58,16 +58,14 @@ _THINK: Final[dict[str, bool | str]] = {
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
-def chat_body(
-    call: ChatCall, parameters: Parameters, *, streaming: bool, output_cap: int | None, forward: bool
-) -> bytes:
+def chat_body(call: ChatCall, parameters: Parameters, settings: ProviderSettings, *, streaming: bool) -> bytes:
     """Return the body for `call`.
 
-    `output_cap` counts where the caller sets none. With `forward`, top-level fields that OpenAI does not have travel
-    on (`keep_alive`, `truncate`), and those of an object `options` join the options made here (`num_ctx`). Raises
-    InvalidRequest.
+    Where the operator has unknown fields forwarded, Ollama's own travel on (`keep_alive`, `truncate`), and those of an
+    object `options` join the options made here (`num_ctx`). Raises InvalidRequest.
     """
     request = call.request
+    more = forwarded_fields(request, call.body, settings)
     parameters.check(request)
     body = wire.ChatRequest(
         model=call.model,
@@ -78,28 +76,22 @@ def chat_body(
         think=_think(request.reasoning_effort),
         logprobs=bool(request.logprobs),
         top_logprobs=request.top_logprobs or 0,
-        options=_options(request, output_cap),
+        options=_options(request, settings.max_output_tokens),
     )
-    if not forward:
+    if not more:
         return msgspec.json.encode(body)
-    more = _more_fields(call.body, ChatRequest)
     body.options = {**_more_options(more.pop("options", None)), **body.options}
     return _joined(body, more)
 
 
-def embed_body(call: EmbeddingCall, texts: list[str], *, forward: bool) -> bytes:
-    """Return the body of `/api/embed` for `call`; `forward` is as in `chat_body`.
+def embed_body(call: EmbeddingCall, texts: list[str], settings: ProviderSettings) -> bytes:
+    """Return the body of `/api/embed` for `call`, with Ollama's own fields as in `chat_body`. Raises InvalidRequest.
 
     Without `truncate` Ollama would cut long texts silently; OpenAI refuses them.
     """
     body = wire.EmbedRequest(model=call.model, input=texts, truncate=False, dimensions=call.request.dimensions)
-    if not forward:
-        return msgspec.json.encode(body)
-    return _joined(body, _more_fields(call.body, EmbeddingRequest))
-
-
-def _more_fields(sent: bytes, shape: type[Struct]) -> dict[str, Raw]:
-    return {name: value for name, value in _FIELDS.decode(sent).items() if name not in shape.__struct_fields__}
+    more = forwarded_fields(call.request, call.body, settings)
+    return _joined(body, more) if more else msgspec.json.encode(body)
 
 
 def _joined(body: Struct, more: dict[str, Raw]) -> bytes:
