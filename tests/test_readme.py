@@ -160,15 +160,19 @@ def test_the_table_of_features_is_what_the_corpus_proves() -> None:
     assert feature_table.with_table(README) == README
 
 
-def test_the_example_configuration_is_valid(tmp_path: Path) -> None:
-    """It loads as it stands, with its variables set."""
-    (yaml,) = [text for language, text in BLOCKS if language == "yaml"]
+def test_the_example_configurations_are_valid(tmp_path: Path) -> None:
+    """They load as they stand, with their variables set."""
     path = tmp_path / "gateway.yaml"
-    path.write_text(yaml)
-    settings = load({"GROQ_API_KEY": "sk-x", "OPENAI_API_KEY": "sk-y"}, path)
+    first, models = [
+        load({"GROQ_API_KEY": "sk-x", "OPENAI_API_KEY": "sk-y", "OPENAI_EU_KEY": "sk-z"}, path)
+        for language, text in BLOCKS
+        if language == "yaml" and path.write_text(text)
+    ]
 
-    assert {"groq", "local", "openai", "custom"} <= set(settings.enabled_providers())
-    assert settings.aliases["fast"] == ("groq/llama-3.3-70b-versatile", "openai/gpt-4o-mini")
+    assert {"groq", "local", "openai", "custom"} <= set(first.enabled_providers())
+    assert first.aliases["fast"] == ("groq/llama-3.3-70b-versatile", "openai/gpt-4o-mini")
+    assert models.models["groq/*"].prices is not None
+    assert models.providers["openai-eu"].catalog == "openai"
 
 
 @pytest.mark.skipif(not (ROOT / ".venv/.run").exists(), reason="needs the environment that `make` builds in .venv")
