@@ -38,9 +38,11 @@ type: $(VENV)/.dev  ## mypy, strict
 
 generate: $(VENV)/.dev  ## stubs, descriptor and Envoy configuration from their sources
 	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/feature_table.py
 
 generated: $(VENV)/.dev  ## generated files are in step with their sources, the contract breaks no caller
 	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/feature_table.py --check
 	$(BIN)/python tools/check_breaking.py
 
 check: lint type generated  ## everything CI checks, without the tests

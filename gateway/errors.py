@@ -40,9 +40,10 @@ from typing import ClassVar, Final
 
 from grpc import StatusCode
 
-MAX_MESSAGE_BYTES: Final = 1500
-"""Longer texts are cut: an error travels in HTTP/2 trailers, percent-encoded and once more in the details, and peers
-limit all of them together to 8 KiB."""
+MAX_MESSAGE_BYTES: Final = 1000
+MAX_NAME_BYTES: Final = 128
+"""Longer texts and names are cut: an error travels in HTTP/2 trailers, percent-encoded and again in the details, and
+gRPC peers take 8 KiB of them. A field's name is the caller's text and can be of any length."""
 
 
 class Reason(StrEnum):
@@ -81,11 +82,12 @@ class Fault(StrEnum):
     GATEWAY = "gateway"
 
 
-def _cut(text: str) -> str:
+def cut(text: str, limit: int) -> str:
+    """Return `text`, or as much of it as `limit` bytes of UTF-8 hold."""
     encoded = text.encode("utf-8", "replace")
-    if len(encoded) <= MAX_MESSAGE_BYTES:
+    if len(encoded) <= limit:
         return encoded.decode()
-    return encoded[:MAX_MESSAGE_BYTES].decode("utf-8", "ignore") + "…"
+    return encoded[:limit].decode("utf-8", "ignore") + "…"
 
 
 class GatewayError(Exception):
@@ -118,16 +120,16 @@ class GatewayError(Exception):
         details: Mapping[str, str] | None = None,
         vendor_text: bool = False,
     ) -> None:
-        self.message = _cut(message or self.default_message)
+        self.message = cut(message or self.default_message, MAX_MESSAGE_BYTES)
         super().__init__(self.message)
-        self.param = param
+        self.param = None if param is None else cut(param, 4 * MAX_NAME_BYTES)
         self.retry_after = retry_after
         self.details = dict(details or {})
         self.vendor_text = vendor_text
         if code is not None:
-            self.code = code
+            self.code = cut(code, MAX_NAME_BYTES)
         if type_ is not None:
-            self.type = type_
+            self.type = cut(type_, MAX_NAME_BYTES)
 
 
 class CallerError(GatewayError):

@@ -16,6 +16,7 @@ import pytest
 from gateway.config import ENVIRONMENT, Secret, load
 from tests.support.command import ROOT, Command, environment_of, running_command
 from tests.support.error_rows import ROWS
+from tools import feature_table
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -154,15 +155,24 @@ def test_the_table_of_errors_is_the_error_table() -> None:
     assert documented == expected
 
 
-def test_the_example_configuration_is_valid(tmp_path: Path) -> None:
-    """It loads as it stands, with its variables set."""
-    (yaml,) = [text for language, text in BLOCKS if language == "yaml"]
-    path = tmp_path / "gateway.yaml"
-    path.write_text(yaml)
-    settings = load({"GROQ_API_KEY": "sk-x", "OPENAI_API_KEY": "sk-y"}, path)
+def test_the_table_of_features_is_what_the_corpus_proves() -> None:
+    """Made from the cases; `python tools/feature_table.py` writes it anew."""
+    assert feature_table.with_table(README) == README
 
-    assert {"groq", "local", "openai", "custom"} <= set(settings.enabled_providers())
-    assert settings.aliases["fast"] == ("groq/llama-3.3-70b-versatile", "openai/gpt-4o-mini")
+
+def test_the_example_configurations_are_valid(tmp_path: Path) -> None:
+    """They load as they stand, with their variables set."""
+    path = tmp_path / "gateway.yaml"
+    first, models = [
+        load({"GROQ_API_KEY": "sk-x", "OPENAI_API_KEY": "sk-y", "OPENAI_EU_KEY": "sk-z"}, path)
+        for language, text in BLOCKS
+        if language == "yaml" and path.write_text(text)
+    ]
+
+    assert {"groq", "local", "openai", "custom"} <= set(first.enabled_providers())
+    assert first.aliases["fast"] == ("groq/llama-3.3-70b-versatile", "openai/gpt-4o-mini")
+    assert models.models["groq/*"].prices is not None
+    assert models.providers["openai-eu"].catalog == "openai"
 
 
 @pytest.mark.skipif(not (ROOT / ".venv/.run").exists(), reason="needs the environment that `make` builds in .venv")

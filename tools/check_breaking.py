@@ -40,7 +40,7 @@ def previous() -> str:
     for branch in MAIN_BRANCHES:
         base = git("merge-base", "HEAD", branch)
         if base and base != head:
-            return base.decode()
+            return base.decode().strip()
     return "HEAD~1"
 
 

@@ -1,6 +1,7 @@
 """Writes the README's table of features and providers from the corpus in `tests/contract`.
 
-`python tools/feature_table.py` rewrites the table in README.md; `--check` only compares, and fails when it is old.
+`PYTHONPATH=.:generated python tools/feature_table.py` rewrites the table in README.md; `--check` only compares, and
+fails when it is old. `make generate` and `make generated` do so too.
 """
 
 import sys

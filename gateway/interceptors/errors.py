@@ -15,11 +15,13 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gateway.errors import GatewayError, InternalError, Reason, Unauthenticated
+from gateway.errors import GatewayError, InternalError, Reason, Unauthenticated, cut
 from gateway.interceptors.base import Proceed, Rpc
 from gateway.wire.errors import ascii_error_body
 
 ERROR_DOMAIN: Final = "llmgateway"
+MAX_DESCRIPTION_BYTES: Final = 256
+"""Details repeat the message only in part: trailers are small."""
 _log = structlog.get_logger("gateway.errors")
 
 
@@ -64,7 +66,9 @@ def status_of(error: GatewayError, request_id: str = "") -> status_pb2.Status:
     if request_id:
         details.append(error_details_pb2.RequestInfo(request_id=request_id))
     if error.param is not None:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.param, description=error.message)
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.param, description=cut(error.message, MAX_DESCRIPTION_BYTES)
+        )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
@@ -86,7 +90,7 @@ def _violation(error: GatewayError) -> error_details_pb2.QuotaFailure.Violation:
     scope, _, subject = known.get("subject", "").partition(":")
     violation = error_details_pb2.QuotaFailure.Violation(
         subject=known.get("subject", ""),
-        description=error.message,
+        description=cut(error.message, MAX_DESCRIPTION_BYTES),
         quota_metric=known.get("metric", ""),
         quota_value=int(known.get("limit", 0)),
         quota_dimensions={scope: subject} if subject else {},

@@ -17,11 +17,8 @@ def catalog(**models: tuple[str, ...]) -> Catalog:
     providers: dict[str, Any] = {
         name: (CustomProvider(name), ProviderSettings(kind="custom", models=listed)) for name, listed in names.items()
     }
-    return Catalog(
-        providers,
-        {"fast": ["one/small", "two/other"], "one/alias": ["two/x"], "bare": ["other"]},
-        KnownModels({}, {}, {}),
-    )
+    aliases = {"fast": ["one/small", "two/other"], "one/alias": ["two/x"], "bare": ["other"]}
+    return Catalog(providers, aliases, KnownModels({}, {}, {}))
 
 
 @pytest.mark.parametrize(

@@ -329,3 +329,12 @@ async def test_a_native_caller_without_a_key_is_refused(stack: Stack, way: str) 
             await stub.CreateChatCompletion(pb.CreateChatCompletionRequest(), timeout=20)
 
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_field_name_of_any_length_is_refused(stack: Stack) -> None:
+    """The name is cut, so that the answer about it fits where errors travel."""
+    status, error = await ask(stack, chat(**{"漢" * 100_000: 1}))
+
+    assert (status, error["code"]) == (422, "unknown_parameter")
+    assert error["param"].startswith("漢漢")
+    assert len(error["param"]) < 200

@@ -1,11 +1,16 @@
 """Canaries: keys, prompts and answers do not turn up in logs, errors, metrics or check-config."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import openai
+import pytest
 
 from tests.support.command import finished, running_command
+from tests.support.stack import running_stack
 from tests.support.vendor import Answer, Stream, Vendor, completion, sse
 
 CALLER_KEY = "sk-canary-caller"
@@ -67,3 +72,36 @@ async def test_nothing_secret_is_written_anywhere(vendor: Vendor, tmp_path: Path
     refused_key = [answer for answer in answers if "credentials" in answer]
     assert len(refused_key) == 1
     assert PROVIDER_KEY not in "".join(answers)
+
+
+VENDORS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "openai": ("OPENAI_BASE_URL", lambda text: {"error": {"message": text, "type": "t", "code": "c"}}),
+    "cerebras": ("CEREBRAS_BASE_URL", lambda text: {"message": text, "type": "t", "code": "c"}),
+    "gemini": ("GEMINI_BASE_URL", lambda text: {"error": {"code": 400, "message": text, "status": "INVALID_ARGUMENT"}}),
+    "ollama": ("OLLAMA_HOST", lambda text: {"error": text}),
+}
+
+
+@pytest.mark.parametrize("provider", VENDORS)
+async def test_a_vendor_s_words_go_to_the_caller_alone(
+    vendor: Vendor, tmp_path: Path, provider: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its text is not logged, because it may quote the prompt; the key in it is shown to nobody."""
+    base_url, error = VENDORS[provider]
+    settings = {f"{provider.upper()}_API_KEY": PROVIDER_KEY, base_url: vendor.url, "AI_GATEWAY_MAX_RETRIES": "0"}
+    seen: list[str] = []
+    async with running_stack(tmp_path, settings) as stack, stack.openai() as client:
+        capfd.readouterr()
+        for status in (400, 401, 403, 404, 422, 429, 500, 503):
+            vendor.script_json(error(f"no {PROMPT}, said {PROVIDER_KEY}"), status=status)
+            with pytest.raises(openai.APIStatusError) as caught:
+                await client.chat.completions.create(
+                    model=f"{provider}/m", messages=[{"role": "user", "content": PROMPT}]
+                )
+            seen.append(caught.value.response.text)
+        log = "".join(capfd.readouterr())
+
+    assert log.count(f"provider={provider}") == len(seen)
+    assert "canary" not in log
+    assert f"no {PROMPT}" in seen[0]
+    assert PROVIDER_KEY not in "".join(seen)

@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2 as details_pb
 from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
+from gateway import errors
 from gateway.admission.keys import StaticKeys
 from gateway.errors import GatewayError
 from gateway.interceptors.chain import build_chain
@@ -37,6 +38,8 @@ BY_NAME = {row.name: row for row in ROWS}
 def _raise(name: str) -> None:
     if name == "unknown":
         raise RuntimeError("a secret of the implementation")
+    if name == "long":
+        raise errors.QuotaExceeded("漢" * 9999, param="字" * 9999, code="碼" * 9999, type_="型" * 9999, retry_after=1)
     error = BY_NAME[name].error(TEXT, param="messages[0]")
     if error.retryable:
         error.retry_after = 1.2
@@ -212,3 +215,29 @@ async def test_every_error_is_counted_by_its_reason(refusing: Refusing, row: Row
         await response.read()
 
     assert refusing.registry.get_sample_value("llmgateway_requests_total", labels) == before + 1
+
+
+@pytest.mark.parametrize("way", ["json", "envoy", "direct"])
+async def test_the_longest_error_arrives(refusing: Refusing, way: str) -> None:
+    """All of it is cut so that every wire carries it: gRPC peers take 8 KiB of trailers, and drop more at random."""
+    if way == "json":
+        async with (
+            aiohttp.ClientSession(refusing.url) as http,
+            http.post("/v1/embeddings", json={"model": "long"}) as response,
+        ):
+            body = await response.json()
+        assert response.status == 429
+        assert body["error"]["message"].startswith("漢漢漢")
+        return
+    async with grpc.aio.insecure_channel(refusing.address(way)) as channel:
+        stub: Any = chat_service_pb2_grpc.ChatServiceStub(channel)
+        request = chat_service_pb2.CreateChatCompletionRequest(
+            chat=chat_request_pb2.ChatCompletionRequest(model="long")
+        )
+        for _ in range(30):
+            call = stub.CreateChatCompletion(request, timeout=20)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert (caught.value.details() or "").startswith("漢漢漢")
+            trailers = caught.value.trailing_metadata() or ()
+            assert sum(len(key) + len(value) + 32 for key, value in trailers) < 8000

@@ -50,7 +50,7 @@ class GatewayProcess:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def until(self, test: Callable[[], bool], limit: float = 20) -> None:
+    async def until(self, test: Callable[[], bool], limit: float = 45) -> None:
         """Return when `test` is true; it is asked after each line that the gateway writes."""
         try:
             async with asyncio.timeout(limit), self._written:

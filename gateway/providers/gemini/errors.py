@@ -68,18 +68,19 @@ def failure(provider: str, status: int, headers: Mapping[str, str], body: bytes)
     if wait is None:
         wait = retry_after(headers)
     if status == 429:
-        return ProviderRateLimited(said.message, type_=_limited(said), retry_after=wait)
+        return ProviderRateLimited(said.message, type_=_limited(said), retry_after=wait, vendor_text=True)
     if status == 503:
         return ProviderOverloaded(f"Provider '{provider}' is overloaded.", retry_after=wait)
     if status in ProviderRejected.STATUSES:
         if _TOO_LONG.search(said.message):
-            return ContextLengthExceeded(said.message, param="messages")
+            return ContextLengthExceeded(said.message, param="messages", vendor_text=True)
         missing_model = status == 404 and "models/" in said.message
         return ProviderRejected(
             said.message or f"Provider '{provider}' rejected the request with status {status}.",
             http_status=status,
             param="model" if missing_model else None,
             code="model_not_found" if missing_model else said.status or None,
+            vendor_text=True,
         )
     return status_error(provider, status, headers, body)
 
@@ -89,7 +90,8 @@ def reported_error(provider: str, body: bytes) -> GatewayError:
     said = _read(body)
     if said is not None and 400 <= said.code <= 599:
         return failure(provider, said.code, {}, body)
-    return ProviderError(f"Provider '{provider}' reported: {said.message if said and said.message else 'an error'}")
+    text = said.message if said and said.message else "an error"
+    return ProviderError(f"Provider '{provider}' reported: {text}", vendor_text=True)
 
 
 def _read(body: bytes) -> _Status | None:

@@ -174,7 +174,7 @@ async def test_bad_input_is_named_exactly(driver: Driver, fields: Any, param: st
     with pytest.raises(InvalidRequest) as caught:
         await driver.sent(**fields)
 
-    assert caught.value.param == param
+    assert caught.value.param == InvalidRequest(param=param).param  # a path longer than an answer carries is cut
     assert driver.google.received == []
 
 
