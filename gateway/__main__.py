@@ -1,4 +1,4 @@
-"""The command line: `run`, `serve`, `check-config`, `envoy-config`."""
+"""The command line: `run`, `serve`, `check-config`, `envoy-config`, `migrate`, `keys`, `provider-keys`."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.config import ConfigError, Settings, config_path, environment, load, masked
+from gateway.key_arguments import add_commands
 from gateway.scheduling import prefer_throughput
 
 ENVOY_UPSTREAM = "run/worker-0.sock"
@@ -31,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _supervise(settings, options.config, workers=options.workers, envoy=False, sockets=options.sockets)
     if command == "serve":
         return _serve(settings, options)
+    if command in {"migrate", "keys", "provider-keys"}:
+        from gateway.key_commands import run_command
+
+        return run_command(settings, options)
     if command == "check-config":
         print(json.dumps(masked(settings), indent=2))
         return 0
@@ -51,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--metrics-socket", type=Path, help="one worker: metrics here instead of on METRICS_PORT")
     serve.add_argument("--shared-port", action="store_true", help="one worker: others listen on GRPC_PORT too")
     commands.add_parser("check-config", help="print the settings in force, secrets masked")
+    add_commands(commands)
     envoy = commands.add_parser("envoy-config", help="print Envoy's configuration for these settings")
     envoy.add_argument("--upstream", action="append", help="a worker's unix socket; may be given several times")
     return parser
@@ -83,6 +89,7 @@ def _supervise(
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from gateway.app import ListenError
     from gateway.serve import Place, serve
+    from gateway.state import StateError
 
     try:
         serve(
@@ -92,7 +99,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
             watched=config_path(environment(), options.config),
             commit=os.environ.get("GIT_COMMIT", "unknown"),
         )
-    except ListenError as exc:
+    except (ListenError, StateError) as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 1
     return 0

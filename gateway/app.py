@@ -13,7 +13,6 @@ from grpc_health.v1.health import OVERALL_HEALTH, aio
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
-from gateway.admission.keys import StaticKeys
 from gateway.catalog.known import KnownModels
 from gateway.catalog.shipped import shipped_catalog
 from gateway.config import Settings, version
@@ -32,6 +31,7 @@ from gateway.services.embedding_service import EmbeddingService
 from gateway.services.model_service import ModelService
 from gateway.services.openai_service import OpenAIService
 from gateway.services.system_service import SystemService
+from gateway.state import State, open_state
 from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
@@ -79,7 +79,10 @@ class _Generation(msgspec.Struct, frozen=True):
 class App:
     """A running worker. `grpc_port` is its bound TCP port."""
 
-    def __init__(self, lifecycle: Lifecycle, registry: CollectorRegistry, traces: Traces | None, commit: str) -> None:
+    def __init__(
+        self, state: State, lifecycle: Lifecycle, registry: CollectorRegistry, traces: Traces | None, commit: str
+    ) -> None:
+        self._state = state
         self.lifecycle: Final = lifecycle
         self.registry: Final = registry
         self.grpc_port = 0
@@ -155,7 +158,8 @@ class App:
         async with contextlib.AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session(settings.time.connect_s, hooks))
             providers = {}
-            for name, provider_settings in settings.enabled_providers().items():
+            equipped = await self._state.with_stored_keys(settings)
+            for name, provider_settings in equipped.enabled_providers().items():
                 provider = build_provider(name, provider_settings, session)
                 stack.push_async_callback(provider.aclose)
                 providers[name] = (provider, provider_settings)
@@ -168,9 +172,10 @@ class App:
             listing = Listing({name: provider for name, (provider, _) in providers.items()}, time.monotonic)
             stack.push_async_callback(listing.aclose)
             directory = ModelDirectory(catalog, known, listing)
-            chat = ChatDispatcher(catalog, settings.time, self.lifecycle)
-            embeddings = EmbeddingDispatcher(catalog, settings.time)
-            keys = StaticKeys(settings.access.api_keys, required=settings.access.require_auth)
+            keys, admission = self._state.serve_by(settings, known.facts)
+            stack.push_async_callback(admission.close)
+            chat = ChatDispatcher(catalog, settings.time, admission, self.lifecycle)
+            embeddings = EmbeddingDispatcher(catalog, settings.time, admission)
 
             table = HandlerTable()
             server = cast("grpc.aio.Server", table)  # as far as the generated functions use it
@@ -200,12 +205,13 @@ async def running(
     """Serve on gRPC `addresses` (`127.0.0.1:0`, `unix:/path`) until the block is left, then drain.
 
     On leaving: health turns NOT_SERVING, after `service.shutdown_delay_s` new calls are refused, running ones get
-    `service.shutdown_grace_s`, providers close. `shared_port`: other workers listen on the same TCP port, and the
-    kernel deals connections out. Raises ListenError.
+    `service.shutdown_grace_s`, providers close, and the ledger is written out. `shared_port`: other workers listen on
+    the same TCP port, and the kernel deals connections out. Raises ListenError or StateError.
     """
     async with contextlib.AsyncExitStack() as stack:
         traces = await stack.enter_async_context(running_traces(settings.telemetry))
-        app = App(Lifecycle(), registry or CollectorRegistry(), traces, commit)
+        state = await stack.enter_async_context(open_state(settings))
+        app = App(state, Lifecycle(), registry or CollectorRegistry(), traces, commit)
         await app.start(settings)
         stack.push_async_callback(app.aclose)
         server = grpc.aio.server(

@@ -21,6 +21,7 @@ DEFAULT_CONFIG_PATH: Final = Path("config/gateway.yaml")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400 * 365)]
+Count = Annotated[int, Meta(ge=0, le=2**52)]
 ModelId = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*/.+$")]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]*$")]
 
@@ -99,6 +100,8 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: Literal["openai", "cerebras", "gemini", "ollama", "custom"]
     base_url: str = ""
     api_key: Secret = Secret("")
+    key_source: Literal["gateway", "client", "hybrid"] = "gateway"
+    """Whose key pays: ours, the caller's own in `x-provider-api-key`, or the caller's if sent and else ours."""
     headers: dict[str, Secret] = {}
     """Sent with every request; some vendors want their key here."""
     models: tuple[str, ...] = ()
@@ -140,6 +143,60 @@ VENDOR_FIELDS: Final[Mapping[str, frozenset[str]]] = {
 """Kind -> the top-level fields of a chat request that only this kind of provider has."""
 
 
+DEFAULT_KEY_LIMITS: Final[Mapping[str, Any]] = {
+    "requests_per_day": 1000,
+    "requests_per_month": 10_000,
+    "spend_per_month": "10.00",
+}
+
+
+class LimitSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The limits of one key, project or provider, or of the gateway. 0 means no limit; unset takes the default."""
+
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    concurrent: Count | None = None
+    """Calls at one time."""
+    requests_per_day: Count | None = None
+    requests_per_month: Count | None = None
+    spend_per_month: Annotated[str, Meta(pattern=r"^\d{1,6}(\.\d{1,9})?$")] | None = None
+    """US dollars, as text: money is never a float."""
+    strategy: Literal["fixed", "sliding", "token_bucket"] | None = None
+    """How minutes are counted; days and months are the calendar's, in UTC."""
+
+
+class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much may be used."""
+
+    key: LimitSpec = LimitSpec(**DEFAULT_KEY_LIMITS)
+    """Every key without limits of its own."""
+    providers: dict[Name, LimitSpec] = {}
+    gateway: LimitSpec = LimitSpec()
+    unknown_price: Literal["charge", "refuse"] = "charge"
+    """What happens to a model without a known price: it is charged at `default_price`, or refused."""
+    default_input_price: Annotated[str, Meta(pattern=r"^\d{1,6}(\.\d{1,9})?$")] = "5.00"
+    """US dollars per million tokens, for models without a known price."""
+    default_output_price: Annotated[str, Meta(pattern=r"^\d{1,6}(\.\d{1,9})?$")] = "20.00"
+    default_output_tokens: Annotated[int, Meta(ge=1)] = 4096
+    """The output cap where neither caller nor catalog has one; it is sent when tokens or spend are limited."""
+
+
+class StorageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where keys and calls are stored."""
+
+    database_url: Secret = Secret("sqlite:///data/gateway.db")
+    """`sqlite:///FILE` or `postgresql://...`."""
+    redis_url: Secret = Secret("")
+    """`redis://`, `rediss://` or `unix://`: where several processes count limits together. Default: each for itself."""
+    redis_away: Literal["refuse", "count_alone"] = "refuse"
+    """What happens to calls with limits while Redis is away: 503, or each process counts for itself."""
+    journal_dir: str = ""
+    """Where calls are written down first; must outlive the process. Default: beside the SQLite file, or data/journal.
+    """
+    master_keys: tuple[Secret, ...] = ()
+    """Encrypt stored secrets: the first one writes, all of them read. Default: a file beside the SQLite file."""
+
+
 class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator sees."""
 
@@ -173,6 +230,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     providers: dict[Name, ProviderSettings] = {}
     aliases: dict[str, Annotated[tuple[str, ...], Meta(min_length=1)]] = {}
     """A model name that stands for others, tried in order, e.g. `fast: [openai/gpt-4o-mini, custom/echo]`."""
+    limits: LimitSettings = LimitSettings()
+    storage: StorageSettings = StorageSettings()
     models: dict[ModelId, ModelFacts] = {}
     """What the operator knows of models, before what vendors and the shipped catalog say. Keys are `provider/model`;
     `provider/*` is every model without an entry. E.g. `local/qwen: {prices: {input: 0, output: 0}}`."""
@@ -184,6 +243,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             name: provider
             for name, provider in self.providers.items()
             if provider.api_key
+            or provider.key_source != "gateway"
             or provider.base_url != BUILT_IN_PROVIDERS.get(name, {}).get("base_url")
             or provider.kind == "custom"
         }
@@ -255,6 +315,15 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "OPENAI_BASE_URL": ("providers.openai.base_url", str),
     "OPENAI_MODEL": ("providers.openai.models", _csv),
     "OPENAI_MAX_TOKENS": ("providers.openai.max_output_tokens", _int),
+    "AI_QUOTA_DAILY_LIMIT": ("limits.key.requests_per_day", _int),
+    "AI_QUOTA_MONTHLY_LIMIT": ("limits.key.requests_per_month", _int),
+    "AI_QUOTA_MONTHLY_SPEND_LIMIT": ("limits.key.spend_per_month", str),
+    "UNKNOWN_PRICE": ("limits.unknown_price", _lower),
+    "DATABASE_URL": ("storage.database_url", str),
+    "REDIS_URL": ("storage.redis_url", str),
+    "REDIS_AWAY": ("storage.redis_away", _lower),
+    "JOURNAL_DIR": ("storage.journal_dir", str),
+    "GATEWAY_MASTER_KEY": ("storage.master_keys", _csv),
     "GEMINI_API_KEY": ("providers.gemini.api_key", str),
     "GEMINI_BASE_URL": ("providers.gemini.base_url", str),
     "CEREBRAS_API_KEY": ("providers.cerebras.api_key", str),
@@ -279,7 +348,10 @@ def load(environment: Mapping[str, str], path: Path | None = None) -> Settings:
     `path` is the YAML file; without it `GATEWAY_CONFIG` names one, and without that `config/gateway.yaml` is read
     if it exists. Empty environment variables count as unset. Raises ConfigError.
     """
-    tree: dict[str, Any] = {"providers": {name: dict(provider) for name, provider in BUILT_IN_PROVIDERS.items()}}
+    tree: dict[str, Any] = {
+        "providers": {name: dict(provider) for name, provider in BUILT_IN_PROVIDERS.items()},
+        "limits": {"key": dict(DEFAULT_KEY_LIMITS)},
+    }
     source = config_path(environment, path)
     if source is not None:
         _merge(tree, _read_yaml(source, environment))

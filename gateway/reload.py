@@ -14,8 +14,8 @@ from gateway.config import ConfigError, Settings, masked, version
 
 _log = structlog.get_logger("gateway.reload")
 _WATCH_S: Final = 1.0
-_AT_START_ONLY: Final = ("service", "telemetry")
-"""Sections that a running process cannot change: addresses, the server's limits, where logs go."""
+_AT_START_ONLY: Final = ("service", "telemetry", "storage")
+"""Sections that a running process cannot change: addresses, the server's limits, where logs and calls go."""
 _ENVOY_ONLY: Final = ("cors_allow_origins", "security_headers")
 """Settings of `access` that Envoy enforces, which reads them when it starts."""
 

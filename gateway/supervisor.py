@@ -244,6 +244,8 @@ def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
         f"  gRPC only       {host}:{service.grpc_port}",
         f"  metrics         http://{host}:{service.metrics_port}/metrics",
     ]
+    if plan.workers > 1 and not settings.storage.redis_url:
+        lines.append(f"  limits          each of the {plan.workers} workers counts alone: set REDIS_URL to share them")
     if key is not None:
         lines.append(f"  development key {shown}   (made for this run; set ALLOWED_API_KEYS for your own)")
     if plan.envoy:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.databases import KINDS, postgres_database, postgres_server
 from tests.support.stack import Stack, running_stack
 from tests.support.vendor import Vendor, running_vendor
 
@@ -54,3 +56,20 @@ async def vendor(session_vendor: Vendor) -> Vendor:
 def stack(session_stack: Stack, vendor: Vendor) -> Stack:
     """A gateway behind Envoy. Its provider `openai` is the scripted vendor; it does not retry."""
     return session_stack
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server for the whole session."""
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+async def database_text(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The `DATABASE_URL` of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/gateway.db"
+        return
+    async with postgres_database(request.getfixturevalue("postgres")) as url:
+        yield url

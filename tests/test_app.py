@@ -14,7 +14,7 @@ from gateway.config import Settings, load
 from llmgateway.v1 import chat_message_pb2
 from llmgateway.v1 import chat_service_pb2 as pb
 from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
-from tests.support.stack import AUTH, KEY
+from tests.support.stack import AUTH, KEY, private_state
 from tests.support.vendor import Stream, Vendor, chat_stream, sse
 
 OTHER_KEY = "sk-test-other"
@@ -23,7 +23,7 @@ OTHER_KEY = "sk-test-other"
 def settings(directory: Path, environment: Mapping[str, str]) -> Settings:
     config = directory / "gateway.yaml"
     config.write_text("")
-    return load({"ALLOWED_API_KEYS": KEY, **environment}, config)
+    return load({"ALLOWED_API_KEYS": KEY, **private_state(directory), **environment}, config)
 
 
 def request(model: str) -> pb.StreamChatCompletionRequest:

@@ -59,7 +59,7 @@ async def test_a_command_does_what_it_says(command: Command, block: Block, tmp_p
     """It ends well, and prints what the README shows."""
     if block.text.startswith("grpcurl") and GRPCURL is None:
         pytest.skip("grpcurl is not on PATH; GRPCURL may name it")
-    environment = environment_of({"LLMGATEWAY_KEY": command.key})
+    environment = environment_of({"LLMGATEWAY_KEY": command.key, "DATABASE_URL": command.database})
     folders = [str(Path(sys.executable).parent), str(Path(GRPCURL or "").parent), environment["PATH"]]
     environment["PATH"] = os.pathsep.join(folders)
     if block.language == "python":

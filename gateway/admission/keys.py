@@ -1,49 +1,97 @@
-"""API keys that the settings list."""
+"""API keys: who a key belongs to, and what that caller may use."""
 
+import fnmatch
 import hashlib
 import hmac
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
-from gateway.config import Secret
+from gateway.admission.limits.model import LimitRule
+from gateway.admission.quota import rules
+from gateway.config import LimitSpec, Secret
 from gateway.errors import Unauthenticated
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who calls. `key_id` names the key without revealing it."""
+    """Who calls. `key_id` names the key without revealing it.
+
+    None for providers or models means all; a model is a pattern (`*`, `?`) of `provider/model`. `rules` are the limits
+    of the key and of its project.
+    """
 
     key_id: str
+    project_id: str | None = None
+    admin: bool = False
+    providers: frozenset[str] | None = None
+    models: tuple[str, ...] | None = None
+    rules: tuple[LimitRule, ...] = ()
+
+    def may_use(self, provider: str, model: str) -> bool:
+        """Whether the key's scope covers a model of a provider."""
+        if self.providers is not None and provider not in self.providers:
+            return False
+        return self.models is None or any(fnmatch.fnmatchcase(f"{provider}/{model}", name) for name in self.models)
 
 
 ANONYMOUS = Caller("anonymous")
 
 
-class StaticKeys:
-    """The keys of `ALLOWED_API_KEYS`."""
+class Keys(Protocol):
+    """Whoever knows whose a key is."""
 
-    def __init__(self, keys: Iterable[Secret], *, required: bool) -> None:
-        self._required = required
-        digests = [hashlib.sha256(key.reveal().encode()).digest() for key in keys]
-        self._callers = [(digest, Caller("key-" + digest.hex()[:8])) for digest in digests]
-
-    def identify(self, key: str | None) -> Caller:
+    async def identify(self, key: str | None) -> Caller:
         """Return the caller that `key` belongs to.
 
-        Every known key is compared, each in constant time, so that the time taken tells nothing. Raises
-        Unauthenticated, with the code `invalid_api_key` when a key was sent.
+        Raises Unauthenticated, with the code `invalid_api_key` when a key was sent; Overloaded when it cannot be told.
         """
-        if key is None:
-            if self._required:
-                raise Unauthenticated
-            return ANONYMOUS
+        ...
+
+
+class StaticKeys:
+    """The keys of `ALLOWED_API_KEYS`. Each has the default limits."""
+
+    def __init__(self, keys: Iterable[Secret], *, required: bool, limits: LimitSpec | None = None) -> None:
+        limits = limits or LimitSpec()
+        self._required = required
+        self._anonymous = Caller(ANONYMOUS.key_id, rules=rules("key", ANONYMOUS.key_id, limits))
+        digests = [hashlib.sha256(key.reveal().encode()).digest() for key in keys]
+        self._callers = [(digest, _caller(digest, limits)) for digest in digests]
+
+    @property
+    def callers(self) -> list[Caller]:
+        """Everyone who may call without a stored key."""
+        return [caller for _, caller in self._callers] + ([] if self._required else [self._anonymous])
+
+    async def identify(self, key: str | None) -> Caller:
+        """See `Keys`."""
+        return (self.find(key) if key is not None else None) or self.without_key(key)
+
+    def find(self, key: str) -> Caller | None:
+        """Return the caller that `key` belongs to.
+
+        Every known key is compared, each in constant time, so that the time taken tells nothing.
+        """
         digest = hashlib.sha256(key.encode()).digest()
         found: Caller | None = None
         for known, caller in self._callers:
             if hmac.compare_digest(known, digest):
                 found = caller
-        if found is not None:
-            return found
+        return found
+
+    def without_key(self, sent: str | None) -> Caller:
+        """Return the caller without a valid key, where keys are not required.
+
+        Raises Unauthenticated otherwise, with the code `invalid_api_key` when a key was sent.
+        """
         if not self._required:
-            return ANONYMOUS
+            return self._anonymous
+        if sent is None:
+            raise Unauthenticated
         raise Unauthenticated("The API key is not valid.", code="invalid_api_key")
+
+
+def _caller(digest: bytes, limits: LimitSpec) -> Caller:
+    key_id = "key-" + digest.hex()[:8]
+    return Caller(key_id, rules=rules("key", key_id, limits))

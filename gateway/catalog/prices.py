@@ -22,13 +22,15 @@ def cost_nano_usd(prices: Prices, usage: Usage) -> int:
     """Return what a call cost in nano-dollars, rounded up.
 
     Cached, cache-writing and audio tokens are parts of the prompt's, and audio of the completion's; the rest has the
-    plain price.
+    plain price. Audio that was cached counts as cached. Exact but for one rounding, of the sum.
     """
     sent = usage.prompt_tokens_details or None
     got = usage.completion_tokens_details or None
     cached, written, heard = (
         _count(getattr(sent, name, None)) for name in ("cached_tokens", "cache_write_tokens", "audio_tokens")
     )
+    if cached or written:
+        heard = min(heard, max(0, usage.prompt_tokens - cached - written))
     spoken = _count(getattr(got, "audio_tokens", None))
     long = prices.long_prompt
     rates = long if long is not None and usage.prompt_tokens > long.above else prices
@@ -46,4 +48,4 @@ def cost_nano_usd(prices: Prices, usage: Usage) -> int:
 
 
 def _count(tokens: object) -> int:
-    return tokens if isinstance(tokens, int) else 0
+    return max(0, tokens) if isinstance(tokens, int) else 0

@@ -6,39 +6,45 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from gateway.admission.admission import Admission
+from gateway.admission.permit import Permit
 from gateway.config import TimeSettings
 from gateway.dispatch.ask import Ask
 from gateway.dispatch.catalog import Target
-from gateway.errors import AllProvidersFailed, DeadlineExceeded, GatewayError
+from gateway.errors import AllProvidersFailed, DeadlineExceeded, Fault, GatewayError
 from gateway.telemetry.record import CallRecord
 
 T = TypeVar("T")
+Attempt = Callable[[Target, Permit], Awaitable[T]]
 
 _BASE_DELAY_S: Final = 0.25
 _MAX_DELAY_S: Final = 8.0
 
 
 async def whole_answer(
-    ask: Ask[Any], targets: Sequence[Target], attempt: Callable[[Target], Awaitable[T]], limits: TimeSettings
+    ask: Ask[Any], targets: Sequence[Target], attempt: Attempt[T], limits: TimeSettings, admission: Admission
 ) -> T:
     """Return the first answer that an attempt gives, as `first_success` does, all of it before the ask's deadline.
 
-    Raises DeadlineExceeded when that passes first.
+    The call is admitted before it and settled after it. Raises DeadlineExceeded when the deadline passes first.
     """
     deadline = ask.started + (ask.timeout or limits.request_s)
     ask.record.observer.asked(ask.body)
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await first_success(
-                targets, attempt, max_retries=limits.max_retries, deadline=deadline, record=ask.record
-            )
-    except TimeoutError:
-        raise DeadlineExceeded from None
+    permit, targets = admission.admit(ask.facts(deadline - time.monotonic()), targets)
+    async with permit:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await first_success(
+                    permit, targets, attempt, max_retries=limits.max_retries, deadline=deadline, record=ask.record
+                )
+        except TimeoutError:
+            raise DeadlineExceeded from None
 
 
 async def first_success(
+    permit: Permit,
     targets: Sequence[Target],
-    attempt: Callable[[Target], Awaitable[T]],
+    attempt: Attempt[T],
     *,
     max_retries: int,
     deadline: float,
@@ -46,19 +52,19 @@ async def first_success(
 ) -> T:
     """Return the first answer that an attempt gives.
 
-    A retryable error is tried again at the same target up to `max_retries` times, after the provider's `Retry-After`
-    or a growing pause with jitter, and then at the next target. An attempt is not started when its pause would end
-    past `deadline` (`time.monotonic()`): the error is raised at once. Raises the last error; with several targets that
-    all failed, AllProvidersFailed.
+    A provider's retryable error is tried again at the same target up to `max_retries` times, after the provider's
+    `Retry-After` or a growing pause with jitter, and then at the next target. An attempt is not started when its pause
+    would end past `deadline` (`time.monotonic()`): the error is raised at once. Raises the last error; with several
+    targets that all failed, AllProvidersFailed.
     """
     failures: list[GatewayError] = []
     texts: list[str] = []
     for target in targets:
         record.provider, record.model = target.provider.name, target.model
         try:
-            return await _retried(target, attempt, max_retries, deadline, record)
+            return await _retried(permit, target, attempt, max_retries=max_retries, deadline=deadline, record=record)
         except GatewayError as error:
-            if not error.retryable or len(targets) == 1:
+            if not _worth_another(error) or len(targets) == 1:
                 raise
             failures.append(error)
             texts.append(f"{target.provider.name}: {error.message}")
@@ -70,31 +76,42 @@ async def first_success(
 
 
 async def _retried(
+    permit: Permit,
     target: Target,
-    attempt: Callable[[Target], Awaitable[T]],
+    attempt: Attempt[T],
+    *,
     max_retries: int,
     deadline: float,
     record: CallRecord,
 ) -> T:
+    await permit.use(target)
     retry = 0
     while True:
         record.attempts += 1
         record.observer.attempt_started(target.provider.name, target.model)
         began = time.monotonic()
         try:
-            return await attempt(target)
+            return await attempt(target, permit)
         except GatewayError as error:
             record.failures.append((target.provider.name, error))
             record.observer.attempt_failed(error)
+            blamed = permit.blame(error)
+            if blamed is not error:
+                raise blamed from error
             pause = _pause(retry, error)
             late = time.monotonic() + pause >= deadline
-            if not error.retryable or retry >= max_retries or late:
+            if not _worth_another(error) or retry >= max_retries or late:
                 raise
             record.upstream_s += pause
         finally:
             record.upstream_s += time.monotonic() - began
         retry += 1
         await asyncio.sleep(pause)
+
+
+def _worth_another(error: GatewayError) -> bool:
+    """Tell whether another attempt may help: our own verdicts are for the caller to retry."""
+    return error.retryable and error.fault is Fault.PROVIDER
 
 
 def _pause(retry: int, error: GatewayError) -> float:

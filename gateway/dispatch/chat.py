@@ -1,50 +1,56 @@
 """One chat call, from its body to its answer: resolve, attempt, meter."""
 
+import functools
 import time
 from collections.abc import AsyncGenerator
 
+from gateway.admission.admission import Admission
+from gateway.admission.permit import Permit
 from gateway.config import TimeSettings
 from gateway.dispatch.ask import ChatAsk
 from gateway.dispatch.attempts import first_success, whole_answer
 from gateway.dispatch.catalog import Catalog, Target
+from gateway.dispatch.generated import generated_in_answer
 from gateway.dispatch.meter import StreamMeter
 from gateway.dispatch.silence import SilenceLimit
 from gateway.errors import DeadlineExceeded, Draining, ProviderError, ProviderTimeout
 from gateway.lifecycle import Lifecycle
-from gateway.providers.base import Block, ChatCall
+from gateway.providers.base import Block
 from gateway.wire.sse import DONE
 
 
 class ChatDispatcher:
     """Sends chat calls to providers."""
 
-    def __init__(self, catalog: Catalog, limits: TimeSettings, lifecycle: Lifecycle) -> None:
+    def __init__(self, catalog: Catalog, limits: TimeSettings, admission: Admission, lifecycle: Lifecycle) -> None:
         self._catalog = catalog
         self._limits = limits
+        self._admission = admission
         self._lifecycle = lifecycle
 
     async def complete(self, ask: ChatAsk) -> bytes:
         """Return the body of the whole answer. Raises leaves of GatewayError."""
 
-        async def attempt(target: Target) -> bytes:
-            completion = await target.provider.complete(_call(ask, target))
+        async def attempt(target: Target, permit: Permit) -> bytes:
+            completion = await target.provider.complete(ask.call(target, permit))
             ask.record.usage = completion.usage
             ask.record.observer.answered(completion.body)
+            permit.generated = functools.partial(generated_in_answer, completion.body)
             return completion.body
 
-        return await whole_answer(ask, ask.targets(self._catalog), attempt, self._limits)
+        return await whole_answer(ask, ask.targets(self._catalog), attempt, self._limits, self._admission)
 
     async def stream(self, ask: ChatAsk) -> AsyncGenerator[Block]:
         """Yield the answer's blocks, the last of which ends with `[DONE]`.
 
-        Nothing is retried after the first block. Raises leaves of GatewayError, before or between blocks.
+        Nothing is retried after the first block. The call is settled before its last block is handed out, so that
+        whoever saw the end finds it booked. Raises leaves of GatewayError, before or between blocks.
         """
-        targets = ask.targets(self._catalog)
         first_deadline = ask.started + (ask.timeout or self._limits.request_s)
         deadline = ask.started + (ask.timeout or self._limits.stream_s)
 
-        async def attempt(target: Target) -> tuple[Target, AsyncGenerator[Block], Block]:
-            blocks = target.provider.stream(_call(ask, target))
+        async def attempt(target: Target, permit: Permit) -> tuple[Target, AsyncGenerator[Block], Block]:
+            blocks = target.provider.stream(ask.call(target, permit))
             limit = min(first_deadline, time.monotonic() + self._limits.first_token_s)
             try:
                 return target, blocks, await self._next(blocks, silence, limit, first_deadline, target)
@@ -52,27 +58,34 @@ class ChatDispatcher:
                 await blocks.aclose()
                 raise
 
+        targets = ask.targets(self._catalog)
         ask.record.observer.asked(ask.body)
-        with SilenceLimit() as silence, self._lifecycle.waiting(silence):
-            target, blocks, block = await first_success(
-                targets, attempt, max_retries=self._limits.max_retries, deadline=first_deadline, record=ask.record
-            )
-            ask.record.first_token_s = time.monotonic() - ask.started
-            meter = StreamMeter(show_usage=ask.request.wants_usage)
-            try:
-                while True:
-                    shown = meter.take(block)
-                    ask.record.usage = meter.usage
-                    if shown:
-                        ask.record.observer.answered(shown)
-                        yield shown
-                    if block.endswith(DONE):
-                        await anext(blocks, None)  # lets the provider hand its connection back
-                        return
-                    limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)
-                    block = await self._next(blocks, silence, limit, deadline, target)
-            finally:
-                await blocks.aclose()
+        permit, targets = self._admission.admit(ask.facts(deadline - time.monotonic(), streams=True), targets)
+        async with permit:
+            with SilenceLimit() as silence, self._lifecycle.waiting(silence):
+                retries = self._limits.max_retries
+                target, blocks, block = await first_success(
+                    permit, targets, attempt, max_retries=retries, deadline=first_deadline, record=ask.record
+                )
+                ask.record.first_token_s = time.monotonic() - ask.started
+                meter = StreamMeter(show_usage=ask.request.wants_usage)
+                permit.generated = meter.generated
+                try:
+                    while True:
+                        shown = meter.take(block)
+                        ask.record.usage = meter.usage
+                        if whole := block.endswith(DONE):
+                            permit.finish()
+                        if shown:
+                            ask.record.observer.answered(shown)
+                            yield shown
+                        if whole:
+                            await anext(blocks, None)  # lets the provider hand its connection back
+                            return
+                        limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)
+                        block = await self._next(blocks, silence, limit, deadline, target)
+                finally:
+                    await blocks.aclose()
 
     async def _next(
         self, blocks: AsyncGenerator[Block], silence: SilenceLimit, limit: float, deadline: float, target: Target
@@ -90,11 +103,3 @@ class ChatDispatcher:
             if limit < deadline:
                 raise ProviderTimeout(f"Provider '{target.provider.name}' was silent for too long.") from None
             raise DeadlineExceeded from None
-
-
-def _call(ask: ChatAsk, target: Target) -> ChatCall:
-    headers = ask.record.vendor_headers
-    headers.clear()  # of an attempt that failed
-    return ChatCall(
-        request=ask.request, body=ask.body, model=target.model, request_id=ask.request_id, vendor_headers=headers
-    )

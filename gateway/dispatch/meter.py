@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.dispatch.generated import generated_in_stream
 from gateway.providers.base import Block
 from gateway.wire.completion import Usage
 
@@ -21,17 +22,23 @@ _END: Final = b"\n\n"
 class StreamMeter:
     """Finds the usage in a stream's blocks, and hides its event from a caller who did not ask for it."""
 
-    __slots__ = ("_show_usage", "usage")
+    __slots__ = ("_blocks", "_show_usage", "usage")
 
     def __init__(self, *, show_usage: bool) -> None:
         self._show_usage = show_usage
+        self._blocks: list[Block] = []  # read only if the stream ends without its usage
         self.usage: Usage | None = None
+
+    def generated(self) -> int:
+        """Return how many tokens came so far."""
+        return generated_in_stream(self._blocks)
 
     def take(self, block: Block) -> Block:
         """Read one block and return what the caller gets of it, which may be empty.
 
         Only the block's last event with usage is parsed: where a vendor counts along the way, the last count holds.
         """
+        self._blocks.append(block)
         mark = block.rfind(_MARK)
         if mark < 0:
             return block

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from gateway.admission.keys import StaticKeys
+from gateway.admission.keys import Keys
 from gateway.errors import Unauthenticated
 from gateway.interceptors.base import Proceed, Rpc
 
@@ -13,12 +13,12 @@ OPEN_METHODS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/llmgate
 class AuthInterceptor:
     """Sets `rpc.caller`, or raises Unauthenticated before the handler runs."""
 
-    def __init__(self, keys: StaticKeys) -> None:
+    def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
         if not rpc.method.startswith(OPEN_METHODS):
-            rpc.caller = self._keys.identify(_sent_key(rpc))
+            rpc.caller = await self._keys.identify(_sent_key(rpc))
         return await proceed()
 
 

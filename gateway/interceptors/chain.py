@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.admission.keys import StaticKeys
+from gateway.admission.keys import Keys
 from gateway.interceptors.access_log import AccessLogInterceptor
 from gateway.interceptors.auth import AuthInterceptor
 from gateway.interceptors.base import InterceptorChain
@@ -17,7 +17,7 @@ from gateway.telemetry.traces import Traces
 
 
 def build_chain(
-    keys: StaticKeys, metrics: Metrics, lifecycle: Lifecycle, traces: Traces | None, clock: Callable[[], float]
+    keys: Keys, metrics: Metrics, lifecycle: Lifecycle, traces: Traces | None, clock: Callable[[], float]
 ) -> InterceptorChain:
     """Return the chain, outermost first. Without `traces` nothing is traced."""
     return InterceptorChain(

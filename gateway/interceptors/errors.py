@@ -75,16 +75,30 @@ def status_of(error: GatewayError, request_id: str = "") -> status_pb2.Status:
         delay.FromNanoseconds(int(error.retry_after * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     if error.reason in {Reason.RATE_LIMITED, Reason.QUOTA_EXCEEDED}:
-        broken = error_details_pb2.QuotaFailure.Violation(
-            subject=error.details.get("subject", ""), description=cut(error.message, MAX_DESCRIPTION_BYTES)
-        )
-        details.append(error_details_pb2.QuotaFailure(violations=[broken]))
+        details.append(error_details_pb2.QuotaFailure(violations=[_violation(error)]))
     status = status_pb2.Status(code=code_pb2.Code.Value(error.grpc_code.name), message=error.message)
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def _violation(error: GatewayError) -> error_details_pb2.QuotaFailure.Violation:
+    """Return the broken limit in Google's words; its variables are those of `gateway.admission.limits.refusal`."""
+    known = error.details
+    scope, _, subject = known.get("subject", "").partition(":")
+    violation = error_details_pb2.QuotaFailure.Violation(
+        subject=known.get("subject", ""),
+        description=cut(error.message, MAX_DESCRIPTION_BYTES),
+        quota_metric=known.get("metric", ""),
+        quota_value=int(known.get("limit", 0)),
+        quota_dimensions={scope: subject} if subject else {},
+    )
+    if known.get("metric"):
+        window = f"-per-{known['window']}" if known.get("window") else ""
+        violation.quota_id = f"{known['metric']}{window}-per-{scope}"
+    return violation
 
 
 def _present(**values: str | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.catalog.entries import Capability
+from gateway.config import Secret
 from gateway.wire.chat import ChatRequest
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import EmbeddingRequest
@@ -25,6 +26,7 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
     """One chat request, bound for one provider.
 
     `body` is the JSON object as the caller sent it, `request` the same parsed, `model` the provider's own model name.
+    `api_key` is the caller's own key for the provider, to be used in place of the configured one.
     Before it answers, the provider puts into `vendor_headers` what of its vendor's headers the caller gets too.
     """
 
@@ -32,6 +34,7 @@ class ChatCall(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     model: str
     request_id: str
+    api_key: Secret | None = None
     vendor_headers: dict[str, str] = {}
 
 
@@ -49,6 +52,7 @@ class EmbeddingCall(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     model: str
     request_id: str
+    api_key: Secret | None = None
 
 
 class ProviderEmbeddings(msgspec.Struct, frozen=True):

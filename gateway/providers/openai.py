@@ -15,7 +15,7 @@ import msgspec
 from openai import AsyncOpenAI
 from yarl import URL
 
-from gateway.config import ProviderSettings
+from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, ProviderError
 from gateway.providers.base import (
     Block,
@@ -26,7 +26,7 @@ from gateway.providers.base import (
     ProviderEmbeddings,
 )
 from gateway.providers.dialect import Dialect
-from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error, without
+from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error, with_own, without
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -129,14 +129,14 @@ class OpenAIProvider:
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = self._body(call, streaming=False)
-        async with self._post(self._chat_url, body) as response:
+        async with self._post(self._chat_url, body, call.api_key) as response:
             self._keep_headers(call, response)
             answer = await response.read()
         return self._completion(answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = self._body(call, streaming=True)
-        async with self._post(self._chat_url, body) as response:
+        async with self._post(self._chat_url, body, call.api_key) as response:
             if response.content_type != "text/event-stream":
                 self._completion(await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -147,7 +147,7 @@ class OpenAIProvider:
             async for data in response.content.iter_any():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
-                    block, error = _split_at_error(self._name, block, self._secrets)
+                    block, error = _split_at_error(self._name, block, with_own(self._secrets, call.api_key))
                 if block:
                     yield patch(block) if patch else block
                 if error is not None:
@@ -159,7 +159,7 @@ class OpenAIProvider:
 
     async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
         body = replace_fields(call.body, {"model": call.model}) if call.request.model != call.model else call.body
-        async with self._post(self._embeddings_url, body) as response:
+        async with self._post(self._embeddings_url, body, call.api_key) as response:
             answer = await response.read()
         shape = self._read(answer, _EMBEDDINGS, "an embeddings list")
         if len(shape.data) != len(call.request.inputs):
@@ -171,8 +171,13 @@ class OpenAIProvider:
             answer = await response.read()
         return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
 
-    def _post(self, url: URL, body: bytes) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets)
+    def _post(
+        self, url: URL, body: bytes, own_key: Secret | None
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = self._headers
+        if own_key is not None:
+            headers = {**headers, "Authorization": f"Bearer {own_key.reveal()}"}
+        return post(self._session, self._name, url, headers, body, secrets=with_own(self._secrets, own_key))
 
     async def aclose(self) -> None:
         await self._client.close()

@@ -2,9 +2,9 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-import bpe_openai
+import bpe_openai._bindings
 
 ENCODING: Final = "o200k_base"
 
@@ -12,6 +12,11 @@ ENCODING: Final = "o200k_base"
 @functools.cache
 def _encoding() -> bpe_openai.Encoding:
     return bpe_openai.get_encoding(ENCODING)
+
+
+@functools.cache
+def _counter() -> Any:
+    return bpe_openai._bindings.tokenizer_for_encoding(ENCODING)  # noqa: SLF001  # the public way lists the tokens first
 
 
 def token_texts(text: str) -> list[str]:
@@ -34,7 +39,11 @@ def token_texts(text: str) -> list[str]:
 
 def count_tokens(text: str) -> int:
     """Return how many tokens of `o200k_base` the text has."""
-    return len(_encoding().encode_ordinary(text))
+    try:
+        count: int = _counter().count(text)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can write: it becomes U+FFFD
+        count = _counter().count(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return count
 
 
 def token_bytes(tokens: Sequence[int]) -> bytes:

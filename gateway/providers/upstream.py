@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from gateway.config import Secret
 from gateway.errors import (
     ContextLengthExceeded,
     GatewayError,
@@ -76,6 +77,11 @@ def post(
     data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
     request = session.post(url, data=data, headers=headers, allow_redirects=False)
     return _answer(request, provider, secrets, failure or status_error)
+
+
+def with_own(secrets: Sequence[bytes], own_key: Secret | None) -> Sequence[bytes]:
+    """Return the secrets to keep out of errors, the caller's own key among them."""
+    return secrets if own_key is None else [*secrets, own_key.reveal().encode()]
 
 
 def get(
@@ -144,7 +150,9 @@ def status_error(provider: str, status: int, headers: Mapping[str, str], body: b
     """
     said = vendor_error(body)
     if status == 401:
-        return ProviderError(f"Provider '{provider}' refused the gateway's credentials.")
+        return ProviderError(
+            f"Provider '{provider}' refused the gateway's credentials.", details={"credentials": "refused"}
+        )
     if status == 429:
         return ProviderRateLimited(
             said.message or f"The rate limit of provider '{provider}' is reached.",

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal, cast, get_args
 
+from gateway.config import Secret
 from gateway.errors import InvalidRequest
 from gateway.interceptors.base import Rpc, current_rpc
 
@@ -14,7 +15,10 @@ _SHAVED_S = 0.02
 def caller() -> dict[str, Any]:
     """Return the fields of an `Ask` that the running RPC tells. Raises InvalidRequest as `caller_timeout` does."""
     rpc = current_rpc()
+    provider_key = rpc.metadata.get("x-provider-api-key", "").strip()
     return {
+        "caller": rpc.caller,
+        "provider_key": Secret(provider_key) if provider_key else None,
         "request_id": rpc.request_id,
         "started": rpc.started,
         "timeout": caller_timeout(rpc),

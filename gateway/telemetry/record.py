@@ -39,6 +39,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     """Waiting for providers, pauses between attempts included; for a stream until its first block."""
     first_token_s: float | None = None
     usage: Usage | None = None
+    cost_nano: int | None = None
     vendor_headers: dict[str, str] = {}
     """Headers of the provider's answer that the caller gets too."""
     observer: CallObserver = NO_OBSERVER

@@ -47,6 +47,13 @@ def usage(prompt: int, completion: int, sent: dict[str, Any] | None = None, got:
         pytest.param(RICH, usage(2000, 0, {"cached_tokens": 1000}), 1000 * 4000 + 1000 * 1000, id="long and cached"),
         pytest.param(RICH, usage(5, 0, {"cached_tokens": None}), 10_000, id="a detail that is null"),
         pytest.param(RICH, usage(5, 0, {"cached_tokens": 9}), 9 * 500, id="more cached than sent"),
+        pytest.param(
+            RICH,
+            usage(100, 0, {"cached_tokens": 60, "audio_tokens": 100}),
+            60 * 500 + 40 * 4000,
+            id="audio that was cached",
+        ),
+        pytest.param(RICH, usage(5, 0, {"cached_tokens": -9}), 10_000, id="a detail below zero"),
     ],
 )
 def test_a_call_costs_its_tokens(prices: dict[str, Any], used: Usage, nano: int) -> None:

@@ -56,25 +56,26 @@ async def test_a_request_id_is_kept_if_it_is_sane(stack: Stack, sent: str, kept:
     assert trailers["x-request-id"]
 
 
-def test_each_key_is_a_caller_of_its_own() -> None:
+async def test_each_key_is_a_caller_of_its_own() -> None:
     """Named by a digest, which tells the keys apart and does not reveal them."""
     keys = StaticKeys([Secret("sk-one"), Secret("sk-two")], required=True)
-    one, two = keys.identify("sk-one"), keys.identify("sk-two")
+    one, two = await keys.identify("sk-one"), await keys.identify("sk-two")
 
     assert one != two
-    assert keys.identify("sk-one") == one
+    assert await keys.identify("sk-one") == one
     assert "one" not in one.key_id
     for wrong in (None, "", "sk-on", "sk-one ", "SK-ONE"):
         with pytest.raises(Unauthenticated):
-            keys.identify(wrong)
+            await keys.identify(wrong)
 
 
-def test_without_required_keys_everyone_may_call() -> None:
+async def test_without_required_keys_everyone_may_call() -> None:
     """A known key still names its caller; any other is nobody's."""
     keys = StaticKeys([Secret("sk-one")], required=False)
 
-    assert keys.identify(None) == keys.identify("sk-wrong") == ANONYMOUS
-    assert keys.identify("sk-one") != ANONYMOUS
+    assert await keys.identify(None) == ANONYMOUS
+    assert await keys.identify("sk-wrong") == ANONYMOUS
+    assert await keys.identify("sk-one") != ANONYMOUS
 
 
 async def test_require_auth_false_opens_the_gateway(tmp_path: Path) -> None:

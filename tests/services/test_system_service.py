@@ -15,7 +15,7 @@ from gateway.app import running
 from gateway.config import load
 from llmgateway.v1 import system_service_pb2 as pb
 from llmgateway.v1.system_service_pb2_grpc import SystemServiceStub
-from tests.support.stack import Stack
+from tests.support.stack import Stack, private_state
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -78,7 +78,7 @@ async def test_an_unknown_method_is_unimplemented(stack: Stack) -> None:
 
 async def test_a_draining_gateway_is_alive_and_not_ready(tmp_path: Path) -> None:
     """So that it gets no new callers and is not killed."""
-    settings = load({"REQUIRE_AUTH": "false"}, _nothing(tmp_path))
+    settings = load({"REQUIRE_AUTH": "false", **private_state(tmp_path)}, _nothing(tmp_path))
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(running(settings, addresses=("127.0.0.1:0",)))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{app.grpc_port}"))

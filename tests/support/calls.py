@@ -1,13 +1,25 @@
 """Calls as the pipeline makes them, for tests below the edges."""
 
 import json
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.admission.admission import Admission
+from gateway.admission.price_book import Book
 from gateway.catalog.known import KnownModels
-from gateway.config import ProviderSettings, Secret, TimeSettings
+from gateway.config import (
+    AccessSettings,
+    LimitSettings,
+    LimitSpec,
+    ProviderSettings,
+    Secret,
+    Settings,
+    StorageSettings,
+    TimeSettings,
+)
 from gateway.dispatch.ask import ChatAsk
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
@@ -15,6 +27,7 @@ from gateway.lifecycle import Lifecycle
 from gateway.providers.base import ChatCall
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.upstream import open_session
+from gateway.state import open_state
 from gateway.telemetry.record import CallRecord
 from gateway.wire.chat import parse_chat_request
 from tests.support.vendor import Vendor
@@ -63,7 +76,24 @@ async def dispatcher_for(
         for name, vendor in vendors.items():
             provider_settings = settings_of(vendor, **(settings or {}).get(name, {}))
             providers[name] = (OpenAIProvider(name, provider_settings, session), provider_settings)
-        catalog = Catalog(providers, aliases or {}, KnownModels({}, {}, {}))
-        yield ChatDispatcher(catalog, TimeSettings(**limits), Lifecycle())
+        known = KnownModels({}, {}, {})
+        catalog = Catalog(providers, aliases or {}, known)
+        async with admission_of(known.facts) as admission:
+            yield ChatDispatcher(catalog, TimeSettings(**limits), admission, Lifecycle())
         for provider, _ in providers.values():
             await provider.aclose()
+
+
+@asynccontextmanager
+async def admission_of(book: Book) -> AsyncIterator[Admission]:
+    """Yield admission without limits, on a database of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            access=AccessSettings(require_auth=False),
+            limits=LimitSettings(key=LimitSpec()),
+            storage=StorageSettings(database_url=Secret(f"sqlite:///{folder}/gateway.db")),
+        )
+        async with open_state(settings) as state:
+            _, admission = state.serve_by(settings, book)
+            yield admission
+            await admission.close()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 40
 STOP_LIMIT_S = 30
 _OURS = re.compile(
-    r"^(SERVICE|GRPC|METRICS|MAX_|SHUTDOWN|ALLOWED|REQUIRE|CORS|ENABLE|AI_|REQUEST_|STREAM_|FIRST_|LOG_)"
+    r"^(SERVICE|GRPC|METRICS|MAX_|SHUTDOWN|ALLOWED|REQUIRE|CORS|ENABLE|AI_|DATABASE_|REDIS_|JOURNAL_|GATEWAY_|UNKNOWN_|REQUEST_|STREAM_|FIRST_|LOG_)"
 )
 
 
@@ -57,6 +57,7 @@ class Command:
     banner: str
     log: Path
     ports: dict[str, int] = field(default_factory=dict)
+    database: str = ""
 
     @property
     def url(self) -> str:
@@ -106,10 +107,13 @@ async def running_command(directory: Path, settings: Mapping[str, str] | None = 
     """Start `run` on free ports and yield it when it says that it is ready; end it afterwards."""
     ports = {name: free_port() for name in ("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT")}
     log = directory / "stderr.log"
+    database = f"sqlite:///{directory}/gateway.db"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "run"),
-            env=environment_of({**{name: str(port) for name, port in ports.items()}, **(settings or {})}),
+            env=environment_of(
+                {"DATABASE_URL": database, **{name: str(port) for name, port in ports.items()}, **(settings or {})}
+            ),
             cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -119,7 +123,7 @@ async def running_command(directory: Path, settings: Mapping[str, str] | None = 
     try:
         banner = await asyncio.wait_for(_banner(process), START_LIMIT_S)
         assert banner, f"not ready:\n{log.read_text()}"
-        yield Command(process, banner, log, ports)
+        yield Command(process, banner, log, ports, database)
     finally:
         if process.returncode is None:
             process.terminate()

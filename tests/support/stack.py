@@ -40,6 +40,21 @@ class Stack:
         return grpc.aio.insecure_channel(address or self.grpc)
 
 
+UNLIMITED = {
+    "ALLOWED_API_KEYS": KEY,
+    "SERVICE_PORT": "0",
+    "AI_QUOTA_DAILY_LIMIT": "0",
+    "AI_QUOTA_MONTHLY_LIMIT": "0",
+    "AI_QUOTA_MONTHLY_SPEND_LIMIT": "0",
+}
+"""One key without limits: tests of other things make many calls."""
+
+
+def private_state(directory: Path) -> dict[str, str]:
+    """Return the settings that keep a gateway's database in `directory`."""
+    return {"DATABASE_URL": f"sqlite:///{directory}/gateway.db"}
+
+
 AUTH = (("authorization", f"Bearer {KEY}"),)
 
 
@@ -48,7 +63,7 @@ async def running_stack(directory: Path, environment: Mapping[str, str], yaml: s
     """Start a gateway with these environment variables and settings in YAML."""
     config = directory / "gateway.yaml"
     config.write_text(yaml)
-    settings = load({"ALLOWED_API_KEYS": KEY, "SERVICE_PORT": "0", **environment}, config)
+    settings = load({**UNLIMITED, **private_state(directory), **environment}, config)
     socket = directory / "worker.sock"
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:

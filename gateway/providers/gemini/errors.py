@@ -61,7 +61,9 @@ def failure(provider: str, status: int, headers: Mapping[str, str], body: bytes)
         return status_error(provider, status, headers, body)
     info = _detail(said, "ErrorInfo")
     if status == 401 or info.reason == "API_KEY_INVALID" or (status == 403 and info.reason):
-        return ProviderError(f"Provider '{provider}' refused the gateway's credentials.")
+        return ProviderError(
+            f"Provider '{provider}' refused the gateway's credentials.", details={"credentials": "refused"}
+        )
     wait = _retry_delay(said)
     if wait is None:
         wait = retry_after(headers)

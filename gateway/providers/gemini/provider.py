@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from gateway.config import ProviderSettings
+from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, ModelNotFound, ProviderError
 from gateway.providers.base import (
     Block,
@@ -25,7 +25,7 @@ from gateway.providers.gemini.reply import completion
 from gateway.providers.gemini.request import KNOWN_PARAMETERS, generate_body
 from gateway.providers.gemini.stream import ChunkWriter
 from gateway.providers.parameters import Parameters
-from gateway.providers.upstream import get, post
+from gateway.providers.upstream import get, post, with_own
 from gateway.wire.sse import EventSplitter, payloads
 
 _VERSION: Final = "v1beta"
@@ -58,18 +58,14 @@ class GeminiProvider:
     async def complete(self, call: ChatCall) -> ProviderCompletion:
         body = generate_body(call, self._settings, self._parameters, self._base_url)
         url = self._url(call.model, "generateContent")
-        async with post(
-            self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure
-        ) as response:
+        async with self._post(url, body, call.api_key) as response:
             answer = await response.read()
         return completion(self._name, call, answer)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         body = generate_body(call, self._settings, self._parameters, self._base_url)
         url = self._url(call.model, "streamGenerateContent?alt=sse")
-        async with post(
-            self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure
-        ) as response:
+        async with self._post(url, body, call.api_key) as response:
             if response.content_type != "text/event-stream":
                 completion(self._name, call, await response.read())
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
@@ -88,9 +84,7 @@ class GeminiProvider:
         url = self._url(call.model, "batchEmbedContents")
         answers = []
         for body in batches:
-            async with post(
-                self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure
-            ) as response:
+            async with self._post(url, body, call.api_key) as response:
                 answers.append(await response.read())
         return embeddings(self._name, call, answers)
 
@@ -107,11 +101,15 @@ class GeminiProvider:
             query = {"pageSize": "1000", "pageToken": page} if page else None
         return models
 
+    def _post(
+        self, url: URL, body: bytes, own_key: Secret | None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = self._headers if own_key is None else {**self._headers, "x-goog-api-key": own_key.reveal()}
+        secrets = with_own(self._secrets, own_key)
+        return post(self._session, self._name, url, headers, body, secrets=secrets, failure=failure)
+
     async def aclose(self) -> None:
         """Nothing to release: the session is the worker's."""
-
-    def _post(self, url: URL, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=failure)
 
     def _url(self, model: str, method: str) -> URL:
         if not _MODEL.fullmatch(model):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 from yarl import URL
 
-from gateway.config import ProviderSettings
+from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, InvalidRequest, ProviderError
 from gateway.providers.base import (
     Block,
@@ -25,7 +25,7 @@ from gateway.providers.ollama.listing import listed_models
 from gateway.providers.ollama.reply import ReplyStream, completion
 from gateway.providers.ollama.request import KNOWN, chat_body, embed_body
 from gateway.providers.parameters import Parameters
-from gateway.providers.upstream import post, read_end, status_error, stream_error, without
+from gateway.providers.upstream import post, read_end, status_error, stream_error, with_own, without
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import embeddings_body
 
@@ -52,13 +52,13 @@ class OllamaProvider:
         return self._name
 
     async def complete(self, call: ChatCall) -> ProviderCompletion:
-        async with self._post(self._chat_url, self._body(call, streaming=False)) as response:
+        async with self._post(self._chat_url, self._body(call, streaming=False), call.api_key) as response:
             answer = await response.read()
-        return completion(self._name, answer, call.model, self._secrets)
+        return completion(self._name, answer, call.model, with_own(self._secrets, call.api_key))
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
-        reply = ReplyStream(self._name, call.model, self._secrets)
-        async with self._post(self._chat_url, self._body(call, streaming=True)) as response:
+        reply = ReplyStream(self._name, call.model, with_own(self._secrets, call.api_key))
+        async with self._post(self._chat_url, self._body(call, streaming=True), call.api_key) as response:
             async for data in response.content.iter_any():
                 if block := reply.feed(data):
                     yield block
@@ -84,7 +84,7 @@ class OllamaProvider:
         if request.user is not UNSET:
             self._parameters.unsupported("user")
         body = embed_body(call, texts, self._settings)
-        async with self._post(self._embed_url, body) as response:
+        async with self._post(self._embed_url, body, call.api_key) as response:
             text = await response.read()
         answer = self._embeddings(text)
         if len(answer.embeddings) != len(texts):
@@ -99,8 +99,14 @@ class OllamaProvider:
     async def aclose(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]  # the SDK has no annotation there
 
-    def _post(self, url: URL, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return post(self._session, self._name, url, self._headers, body, secrets=self._secrets, failure=_failure)
+    def _post(
+        self, url: URL, body: bytes, own_key: Secret | None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = self._headers
+        if own_key is not None:
+            headers = {**headers, "Authorization": f"Bearer {own_key.reveal()}"}
+        secrets = with_own(self._secrets, own_key)
+        return post(self._session, self._name, url, headers, body, secrets=secrets, failure=_failure)
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
         return chat_body(call, self._parameters, self._settings, streaming=streaming)

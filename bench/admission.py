@@ -1,0 +1,107 @@
+"""What admission and the ledger cost: CPU a call, without a network (`python -m bench.admission`).
+
+Calls with six limits come at a steady rate, are bound, reserved, settled and stored in SQLite. The CPU is the whole
+process's: event loop, writer and SQLite's threads. An empty loop at the same rate is taken off.
+"""
+
+import argparse
+import asyncio
+import functools
+import json
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import uvloop
+
+from gateway.admission.admission import Admission
+from gateway.admission.keys import Keys
+from gateway.catalog.entries import ModelFacts, Prices
+from gateway.config import LimitSpec, ProviderSettings, load
+from gateway.dispatch.ask import ChatAsk
+from gateway.state import open_state, open_stored
+from gateway.telemetry.record import CallRecord
+from gateway.wire.completion import Usage
+
+_PROMPT: Final = "The quick brown fox jumps over the lazy dog. " * 4
+_BODY: Final = json.dumps(
+    {"model": "gpt-4o", "messages": [{"role": "user", "content": _PROMPT}], "max_tokens": 100}
+).encode()
+_LIMITS: Final = LimitSpec(
+    requests_per_minute=10**9,
+    tokens_per_minute=10**12,
+    concurrent=10**6,
+    requests_per_day=10**9,
+    requests_per_month=10**9,
+    spend_per_month="100000",
+)
+_FACTS: Final = ModelFacts(prices=Prices(input=2_500_000_000, output=10_000_000_000), max_output_tokens=16_384)
+_USAGE: Final = Usage(prompt_tokens=50, completion_tokens=20, total_tokens=70)
+
+
+async def _call(keys: Keys, admission: Admission, key: str, target: Any) -> None:
+    caller = await keys.identify(key)
+    record = CallRecord()
+    ask = ChatAsk.parse(_BODY, request_id="bench", started=time.monotonic(), timeout=None, record=record, caller=caller)
+    permit, targets = admission.admit(ask.facts(60.0), [target])
+    async with permit:
+        await permit.use(targets[0])
+        await asyncio.sleep(0)
+        record.usage = _USAGE
+
+
+async def _parse() -> None:
+    ChatAsk.parse(_BODY, request_id="bench", started=time.monotonic(), timeout=None, record=CallRecord())
+    await asyncio.sleep(0)
+
+
+async def _paced(work: Callable[[], Awaitable[None]], rate: int, seconds: float) -> float:
+    """Return the CPU seconds of one call at `rate` calls a second."""
+    step = 0.005
+    loop = asyncio.get_running_loop()
+    count, start, cpu = 0, loop.time(), time.process_time()
+    while (elapsed := loop.time() - start) < seconds:
+        due = int(elapsed * rate) - count
+        await asyncio.gather(*(work() for _ in range(due)))
+        count += due
+        await asyncio.sleep(step)
+    return (time.process_time() - cpu) / max(1, count)
+
+
+async def _measure(rates: list[int], seconds: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load({"DATABASE_URL": f"sqlite:///{folder}/gateway.db"}, _empty(Path(folder)))
+        async with open_stored(settings.storage) as stored:
+            _, secret = await stored.keys.create("bench", limits=_LIMITS)
+        async with open_state(settings) as state:
+            keys, admission = state.serve_by(settings, lambda *_: _FACTS)
+            target = SimpleNamespace(
+                provider=SimpleNamespace(name="openai"), model="gpt-4o", settings=ProviderSettings(kind="openai")
+            )
+            call = functools.partial(_call, keys, admission, secret.reveal(), target)
+            for rate in rates:
+                empty = await _paced(_parse, rate, seconds)
+                full = await _paced(call, rate, seconds)
+                print(f"{rate:6} calls/s  {(full - empty) * 1e6:7.1f} µs CPU a call")
+            await admission.close()
+
+
+def _empty(folder: Path) -> Path:
+    path = folder / "gateway.yaml"
+    path.touch()
+    return path
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rates", type=int, nargs="+", default=[50, 200, 1000])
+    options.add_argument("--seconds", type=float, default=4.0)
+    chosen = options.parse_args()
+    uvloop.run(_measure(chosen.rates, chosen.seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Admission: the one place where a call is let in, and its use counted."""
+
+import asyncio
+import functools
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from gateway.admission.limits.model import Limiter
+from gateway.admission.permit import CallFacts, Desk, Permit, Target
+from gateway.admission.price_book import Quotes
+from gateway.admission.quota import SharedRules
+from gateway.config import LimitSettings
+from gateway.errors import PermissionDenied
+from gateway.storage.ledger import Ledger
+
+T = TypeVar("T", bound=Target)
+
+
+class Admission:
+    """Lets calls in. Close it when no call is in hand any more."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        limiter: Limiter,
+        quotes: Quotes,
+        shared: SharedRules,
+        settings: LimitSettings,
+        clock: Callable[[], int],
+    ) -> None:
+        self._desk = Desk(
+            ledger=ledger,
+            limiter=limiter,
+            quote=quotes.quote,
+            rules=shared,
+            new_id=functools.partial(new_call_id, clock),
+            clock=clock,
+            default_output_tokens=settings.default_output_tokens,
+            background=set(),
+        )
+
+    def admit(self, facts: CallFacts, targets: Sequence[T]) -> tuple[Permit, list[T]]:
+        """Return the permit for a call, and those of its targets that the caller may use.
+
+        Raises PermissionDenied when it may use none. Nothing is reserved before `Permit.use`.
+        """
+        caller = facts.caller
+        allowed = [target for target in targets if caller.may_use(target.provider.name, target.model)]
+        if not allowed:
+            raise PermissionDenied("This API key may not use that model.", param="model")
+        return Permit(self._desk, facts, allowed), allowed
+
+    async def close(self) -> None:
+        """Finish what is under way with the limiter."""
+        await asyncio.gather(*self._desk.background, return_exceptions=True)
+
+
+def new_call_id(clock: Callable[[], int]) -> str:
+    """Return a new id: ids of later calls sort later, which keeps the index dense."""
+    return f"{clock():012x}{secrets.token_hex(8)}"

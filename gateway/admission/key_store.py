@@ -1,0 +1,209 @@
+"""Stored API keys: made, found, listed, disabled, rotated. The secret itself is never stored."""
+
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from gateway.config import LimitSpec, Secret
+from gateway.storage.database import Database
+from gateway.storage.tables import Key, KeySecret, Project
+
+PREFIX: Final = "sk-gw-"
+_HINT: Final = 4
+
+
+class UnknownKeyError(Exception):
+    """No key or project has this id."""
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is stored. None for providers or models means all; a model is a pattern of `provider/model`.
+
+    Times are Unix milliseconds.
+    """
+
+    id: str
+    name: str
+    project_id: str | None = None
+    admin: bool = False
+    providers: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    limits: LimitSpec = LimitSpec()
+    project_limits: LimitSpec = LimitSpec()
+    created_at: int = 0
+    expires_at: int | None = None
+    disabled_at: int | None = None
+
+    def valid(self, now: int) -> bool:
+        """Whether the key may be used at `now`."""
+        return self.disabled_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class FoundKey(msgspec.Struct, frozen=True):
+    """A key found by one of its secrets, and until when that secret holds."""
+
+    key: StoredKey
+    secret_expires_at: int | None
+
+    def valid(self, now: int) -> bool:
+        """Whether key and secret may be used at `now`."""
+        return self.key.valid(now) and (self.secret_expires_at is None or now < self.secret_expires_at)
+
+
+def digest(pepper: bytes, key: str) -> bytes:
+    """Return the keyed hash by which a key is stored and found (HMAC-SHA256)."""
+    return hmac.digest(pepper, key.encode(), "sha256")
+
+
+class KeyStore:
+    """The keys in the database. `clock` tells Unix milliseconds."""
+
+    def __init__(self, database: Database, pepper: bytes, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._clock = clock
+
+    async def create(
+        self,
+        name: str,
+        *,
+        project_id: str | None = None,
+        admin: bool = False,
+        providers: Sequence[str] | None = None,
+        models: Sequence[str] | None = None,
+        limits: LimitSpec | None = None,
+        lifetime_s: int | None = None,
+    ) -> tuple[StoredKey, Secret]:
+        """Make a key and return it with its secret, which cannot be read again. A new project is made on the way."""
+        now = self._clock()
+        key = StoredKey(
+            id="key_" + secrets.token_hex(8),
+            name=name,
+            project_id=project_id,
+            admin=admin,
+            providers=tuple(providers) if providers is not None else None,
+            models=tuple(models) if models is not None else None,
+            limits=limits or LimitSpec(),
+            created_at=now,
+            expires_at=now + lifetime_s * 1000 if lifetime_s is not None else None,
+        )
+        async with self._database.writing() as connection:
+            if project_id is not None and not await _exists(connection, Project, project_id):
+                await connection.execute(sa.insert(Project).values(id=project_id, limits="{}", created_at=now))
+            await connection.execute(
+                sa.insert(Key).values(
+                    id=key.id,
+                    name=key.name,
+                    project_id=key.project_id,
+                    admin=key.admin,
+                    providers=_json(key.providers),
+                    models=_json(key.models),
+                    limits=_json(key.limits),
+                    created_at=key.created_at,
+                    expires_at=key.expires_at,
+                )
+            )
+            secret = await self._add_secret(connection, key.id, now)
+        return key, secret
+
+    async def find(self, hashed: bytes) -> FoundKey | None:
+        """Return the key that has this hash, valid or not."""
+        query = _SELECT.add_columns(KeySecret.expires_at).join(KeySecret).where(KeySecret.digest == hashed.hex())
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).first()
+        return FoundKey(_stored(row), row[-1]) if row is not None else None
+
+    async def list(self) -> list[StoredKey]:
+        """Return all keys, oldest first."""
+        async with self._database.reading() as connection:
+            return [_stored(row) for row in await connection.execute(_SELECT.order_by(Key.created_at, Key.id))]
+
+    async def disable(self, key_id: str) -> None:
+        """End a key at once, with all its secrets. Raises UnknownKeyError."""
+        change = sa.update(Key).where(Key.id == key_id).values(disabled_at=self._clock())
+        async with self._database.writing() as connection:
+            if (await connection.execute(change)).rowcount == 0:
+                raise UnknownKeyError(key_id)
+
+    async def rotate(self, key_id: str, overlap_s: int) -> Secret:
+        """Give a key a new secret; the earlier ones hold for `overlap_s` more seconds. Raises UnknownKeyError."""
+        now = self._clock()
+        end = now + overlap_s * 1000
+        async with self._database.writing() as connection:
+            if not await _exists(connection, Key, key_id):
+                raise UnknownKeyError(key_id)
+            await connection.execute(
+                sa.update(KeySecret)
+                .where(KeySecret.key_id == key_id, sa.or_(KeySecret.expires_at.is_(None), KeySecret.expires_at > end))
+                .values(expires_at=end)
+            )
+            return await self._add_secret(connection, key_id, now)
+
+    async def set_project_limits(self, project_id: str, limits: LimitSpec) -> None:
+        """Give a project its limits; a new one is made."""
+        async with self._database.writing() as connection:
+            if await _exists(connection, Project, project_id):
+                change: Any = sa.update(Project).where(Project.id == project_id).values(limits=_json(limits))
+            else:
+                change = sa.insert(Project).values(id=project_id, limits=_json(limits), created_at=self._clock())
+            await connection.execute(change)
+
+    async def _add_secret(self, connection: Any, key_id: str, now: int) -> Secret:
+        secret = PREFIX + secrets.token_urlsafe(32)
+        await connection.execute(
+            sa.insert(KeySecret).values(
+                digest=digest(self._pepper, secret).hex(), key_id=key_id, hint=secret[-_HINT:], created_at=now
+            )
+        )
+        return Secret(secret)
+
+
+_SELECT: Final = sa.select(
+    Key.id,
+    Key.name,
+    Key.project_id,
+    Key.admin,
+    Key.providers,
+    Key.models,
+    Key.limits,
+    Key.created_at,
+    Key.expires_at,
+    Key.disabled_at,
+    Project.limits.label("project_limits"),
+).outerjoin(Project, Key.project_id == Project.id)
+
+
+async def _exists(connection: Any, table: type[Key | Project], row_id: str) -> bool:
+    return await connection.scalar(sa.select(sa.literal(1)).where(table.id == row_id)) is not None
+
+
+def _stored(row: Any) -> StoredKey:
+    return StoredKey(
+        id=row.id,
+        name=row.name,
+        project_id=row.project_id,
+        admin=bool(row.admin),
+        providers=_names(row.providers),
+        models=_names(row.models),
+        limits=_limits(row.limits),
+        project_limits=_limits(row.project_limits),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        disabled_at=row.disabled_at,
+    )
+
+
+def _json(value: Any) -> str | None:
+    return msgspec.json.encode(value).decode() if value is not None else None
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return msgspec.json.decode(text, type=tuple[str, ...]) if text is not None else None
+
+
+def _limits(text: str | None) -> LimitSpec:
+    return msgspec.json.decode(text or "{}", type=LimitSpec)

@@ -1,0 +1,102 @@
+"""The limiter of one process."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final
+
+from gateway.admission.limits.counters import Counter, counter_for
+from gateway.admission.limits.model import NOTHING, Charge, Grant, LimitRule, Reading, Standing, standings
+from gateway.admission.limits.refusal import refusal
+
+_SWEEP_AT_LEAST: Final = 1024
+
+
+class MemoryLimiter:
+    """Counts in this process alone; its counts end with it, until `restore` brings them back from the ledger.
+
+    A decision has no `await` in it, so in one event loop it is atomic. `clock` gives Unix time in nanoseconds.
+    """
+
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        self._clock = clock
+        self._counters: dict[LimitRule, Counter] = {}
+        self._by_subject: dict[tuple[str, ...], Counter] = {}
+        self._sweep_at = _SWEEP_AT_LEAST
+        self._ids = count(1)
+
+    async def reserve(self, rules: Sequence[LimitRule], charge: Charge, lease_s: float) -> Grant:
+        """See `Limiter`."""
+        now = self._clock() // 1_000_000
+        counters = [self._counters.get(rule) or self._counter(rule, now) for rule in rules]
+        for rule, counter in zip(rules, counters, strict=True):
+            need = charge.of(rule.metric)
+            if need and counter.used(now, rule.amount) + need > rule.amount:
+                raise self._refusal(rules, counters, charge, now)
+        lease_end = now + int(lease_s * 1000)
+        grant = str(next(self._ids))
+        readings = []
+        for rule, counter in zip(rules, counters, strict=True):
+            if need := charge.of(rule.metric):
+                counter.add(now, rule.amount, need, grant, lease_end)
+            readings.append(Reading(counter.used(now, rule.amount), counter.mark))
+        return Grant(id=grant, rules=tuple(rules), charge=charge, at_ms=now, readings=readings)
+
+    async def settle(self, grant: Grant, actual: Charge) -> None:
+        """See `Limiter`."""
+        if not grant.open:
+            return
+        grant.open = False
+        now = self._clock() // 1_000_000
+        for rule in grant.rules:
+            delta = actual.of(rule.metric) - grant.charge.of(rule.metric)
+            if delta or rule.window is None:
+                self._counter(rule, now).adjust(grant.at_ms, now, rule.amount, delta, grant.id)
+
+    async def release(self, grant: Grant) -> None:
+        """See `Limiter`."""
+        await self.settle(grant, NOTHING)
+
+    async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
+        """See `Limiter`."""
+        now = self._clock() // 1_000_000
+        return standings(rules, self._read(rules, now), now)
+
+    def restore(self, rules: Sequence[LimitRule], charge: Charge, at_ns: int) -> None:
+        """Count what was used at `at_ns`, however much it is. Call it in the order of time, before any `reserve`."""
+        at = at_ns // 1_000_000
+        for rule in rules:
+            need = charge.of(rule.metric)
+            if need and rule.window is not None:
+                self._counter(rule, at).add(at, rule.amount, need, "", 0)
+
+    def _read(self, rules: Sequence[LimitRule], now: int) -> list[Reading]:
+        counters = [self._counter(rule, now) for rule in rules]
+        return [
+            Reading(counter.used(now, rule.amount), counter.mark) for rule, counter in zip(rules, counters, strict=True)
+        ]
+
+    def _refusal(self, rules: Sequence[LimitRule], counters: list[Counter], charge: Charge, now: int) -> Exception:
+        readings = []
+        for rule, counter in zip(rules, counters, strict=True):
+            used, need = counter.used(now, rule.amount), charge.of(rule.metric)
+            broken = need and used + need > rule.amount
+            readings.append(Reading(used, counter.room_mark(rule.amount, need) if broken else counter.mark))
+        return refusal(rules, readings, charge, now)
+
+    def _counter(self, rule: LimitRule, now: int) -> Counter:
+        counter = self._counters.get(rule)
+        if counter is None:
+            if len(self._counters) >= self._sweep_at:
+                self._sweep(now)
+            subject = (rule.scope, rule.scope_id, rule.metric, rule.window or "", rule.strategy)
+            counter = self._by_subject.setdefault(subject, counter_for(rule))
+            self._counters[rule] = counter
+        return counter
+
+    def _sweep(self, now: int) -> None:
+        """Forget rules that nobody uses now, so that keys which come and go do not fill the memory."""
+        self._counters = {rule: counter for rule, counter in self._counters.items() if counter.used(now, rule.amount)}
+        kept = {id(counter) for counter in self._counters.values()}
+        self._by_subject = {subject: counter for subject, counter in self._by_subject.items() if id(counter) in kept}
+        self._sweep_at = max(_SWEEP_AT_LEAST, 2 * len(self._counters))

@@ -1,0 +1,129 @@
+"""One database, SQLite or PostgreSQL, behind the same two doors: `reading` and `writing`."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+OUTAGE: Final = (DBAPIError, PoolTimeoutError, OSError, TimeoutError)
+"""What a database that cannot be used raises."""
+_DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+_TIMEOUT_S: Final = 5.0
+
+
+class DatabaseError(Exception):
+    """The database cannot be opened. The text is one line, fit to print, and holds no password."""
+
+
+def database_url(text: str) -> URL:
+    """Return the URL with its asynchronous driver. Raises DatabaseError for what is neither SQLite nor PostgreSQL."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise DatabaseError("DATABASE_URL is not a URL") from None
+    driver = _DRIVERS.get(url.drivername)
+    if driver is None:
+        raise DatabaseError(
+            f"DATABASE_URL: '{url.drivername}' is not supported; use sqlite:///FILE or postgresql://..."
+        )
+    if driver.startswith("sqlite") and url.database in {None, "", ":memory:"}:
+        raise DatabaseError("DATABASE_URL: SQLite needs a file, as in sqlite:///data/gateway.db")
+    return url.set(drivername=driver)
+
+
+class Database:
+    """The engines of one process. SQLite has one writer; PostgreSQL has a pool for both doors."""
+
+    def __init__(self, url: URL) -> None:
+        self.is_sqlite: Final = url.get_backend_name() == "sqlite"
+        self.path: Final = Path(url.database or "") if self.is_sqlite else None
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._reader = _sqlite(url, "BEGIN", pool_size=4)
+            self._writer = _sqlite(url, "BEGIN IMMEDIATE", pool_size=1)
+        else:
+            self._reader = self._writer = create_async_engine(
+                url,
+                pool_size=8,
+                max_overflow=8,
+                pool_timeout=_TIMEOUT_S,
+                pool_recycle=1800,
+                connect_args={"timeout": _TIMEOUT_S, "command_timeout": _TIMEOUT_S},
+            )
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection for queries."""
+        async with self._reader.connect() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in one transaction, committed at the end of the block."""
+        async with self._writer.begin() as connection:
+            yield connection
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+@contextlib.asynccontextmanager
+async def open_database(text: str) -> AsyncIterator[Database]:
+    """Yield the database that `DATABASE_URL` names, which has been reached once. Raises DatabaseError."""
+    url = database_url(text)
+    try:
+        database = Database(url)
+    except OSError as exc:
+        raise DatabaseError(f"DATABASE_URL: the folder of {url.database} cannot be made: {exc.strerror}") from None
+    try:
+        try:
+            async with database.reading() as connection:
+                await connection.execute(sa.text("SELECT 1"))
+        except (SQLAlchemyError, OSError, TimeoutError) as exc:
+            where = url.database if database.is_sqlite else url.host or "a local socket"
+            raise DatabaseError(
+                f"DATABASE_URL: the database at {where} cannot be opened: {type(exc).__name__}"
+            ) from None
+        yield database
+    finally:
+        await database.aclose()
+
+
+def _sqlite(url: URL, begin: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=sa.AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_TIMEOUT_S,
+        connect_args={"timeout": _TIMEOUT_S},
+    )
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        cursor = connection.cursor()
+        # NORMAL survives a killed process; a power cut may lose the last transactions, never consistency.
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def _begins(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,131 @@
+"""The SQL tables.
+
+Times are Unix milliseconds in UTC. Money is integer nano-dollars (10**-9 USD). Lists and rules are JSON text, so that
+SQLite and PostgreSQL have one schema.
+"""
+
+from typing import Any, ClassVar, Final
+
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_NAMES: Final = {
+    "ix": "ix_%(column_0_N_label)s",
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+}
+
+
+_OPEN: Final = "state = 'open'"
+
+
+class Table(DeclarativeBase):
+    """Base of all tables: integers have 64 bits."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {int: BigInteger, str: String, bool: Boolean}
+
+
+class Project(Table):
+    """A group of keys that shares limits. `limits` is a JSON object of `gateway.admission.quota.LimitSpec`."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    limits: Mapped[str] = mapped_column(Text, default="{}")
+    created_at: Mapped[int]
+
+
+class Key(Table):
+    """Who may call, without the secret. A null list of providers or models means all of them."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    admin: Mapped[bool] = mapped_column(default=False)
+    providers: Mapped[str | None] = mapped_column(Text)
+    models: Mapped[str | None] = mapped_column(Text)
+    limits: Mapped[str] = mapped_column(Text, default="{}")
+    created_at: Mapped[int]
+    expires_at: Mapped[int | None]
+    disabled_at: Mapped[int | None]
+
+
+class KeySecret(Table):
+    """One secret of a key, as a keyed hash. During a rotation a key has two, the older of which expires."""
+
+    __tablename__ = "key_secrets"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("keys.id"), index=True)
+    hint: Mapped[str]
+    """The last four characters, to recognise a secret by."""
+    created_at: Mapped[int]
+    expires_at: Mapped[int | None]
+
+
+class StoredSecret(Table):
+    """A secret that must be read again, encrypted: the pepper of the key hashes, and providers' keys."""
+
+    __tablename__ = "stored_secrets"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    ciphertext: Mapped[str] = mapped_column(Text)
+    updated_at: Mapped[int]
+
+
+class Call(Table):
+    """One call: its reservation while it runs, its usage and cost once it is settled.
+
+    `state` is `open` while the call runs; `settled` with what it used; `released` when it failed before any token and
+    costs nothing; `expired` when the gateway died under it and it was settled at its reservation.
+    """
+
+    __tablename__ = "calls"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    request_id: Mapped[str]
+    owner: Mapped[str]
+    """The journal of the process that runs the call."""
+    state: Mapped[str]
+    key_id: Mapped[str]
+    project_id: Mapped[str | None]
+    provider: Mapped[str]
+    model: Mapped[str]
+    operation: Mapped[str]
+    payer: Mapped[str]
+    """`gateway` or `client`: whose provider key was used. A client's own key costs the gateway nothing."""
+    started_at: Mapped[int]
+    day: Mapped[int] = mapped_column(Integer)
+    """UTC day of `started_at`, as 20251231."""
+    lease_until: Mapped[int]
+    reserved_prompt_tokens: Mapped[int]
+    reserved_completion_tokens: Mapped[int]
+    reserved_nano: Mapped[int]
+    prompt_tokens: Mapped[int] = mapped_column(default=0)
+    cached_tokens: Mapped[int] = mapped_column(default=0)
+    completion_tokens: Mapped[int] = mapped_column(default=0)
+    reasoning_tokens: Mapped[int] = mapped_column(default=0)
+    cost_nano: Mapped[int] = mapped_column(default=0)
+    usage_source: Mapped[str] = mapped_column(default="")
+    """Who counted: `provider`, `gateway`, or `bound` where nobody could."""
+    price_source: Mapped[str] = mapped_column(default="")
+    """`catalog`, or `default` for a model without a known price."""
+    outcome: Mapped[str] = mapped_column(default="")
+    """`OK`, `CANCELLED` or a reason of the error table."""
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    first_token_ms: Mapped[int | None] = mapped_column(Integer)
+    total_ms: Mapped[int | None] = mapped_column(Integer)
+    settled_at: Mapped[int | None]
+
+    __table_args__ = (
+        Index("ix_calls_started", "started_at"),
+        # Covers a caller's usage by day, so that the rows themselves are not read.
+        Index("ix_calls_key_day", "key_id", "day", "provider", "model", "state", "prompt_tokens",
+              "completion_tokens", "cost_nano"),
+        Index("ix_calls_request", "request_id"),
+        # Partial, so that looking for lost calls costs nothing however many are settled.
+        Index("ix_calls_open", "lease_until", sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
+    )  # fmt: skip

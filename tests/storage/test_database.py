@@ -1,0 +1,53 @@
+"""Which database, and what a wrong one says."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.storage.database import DatabaseError, database_url, open_database
+
+
+@pytest.mark.parametrize(
+    ("text", "driver"),
+    [
+        pytest.param("sqlite:///data/gateway.db", "sqlite+aiosqlite", id="sqlite"),
+        pytest.param("postgres://u:p@h/d", "postgresql+asyncpg", id="postgres"),
+        pytest.param("postgresql://u:p@h/d", "postgresql+asyncpg", id="postgresql"),
+        pytest.param("postgresql+asyncpg://u:p@h/d", "postgresql+asyncpg", id="asyncpg"),
+    ],
+)
+def test_the_driver_follows_from_the_database(text: str, driver: str) -> None:
+    """Operators write the URL that other tools take too."""
+    assert database_url(text).drivername == driver
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("mysql://u:canary@h/d", "not supported", id="another database"),
+        pytest.param("canary", "not a URL", id="no URL"),
+        pytest.param("sqlite://", "needs a file", id="memory"),
+        pytest.param("postgresql://u:canary@127.0.0.1:9/d", "cannot be opened", id="nobody there"),
+        pytest.param("sqlite:////proc/canary/gateway.db", "cannot be made", id="no folder"),
+    ],
+)
+async def test_a_wrong_database_is_one_line_without_its_password(text: str, words: str) -> None:
+    """The line names the setting and says what is wrong."""
+    with pytest.raises(DatabaseError, match=words) as caught:
+        async with open_database(text):
+            pass
+
+    assert "DATABASE_URL" in str(caught.value)
+    assert "u:canary" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    """It is not overwritten."""
+    path = tmp_path / "gateway.db"
+    path.write_bytes(b"something else " * 100)
+    with pytest.raises(DatabaseError):
+        async with open_database(f"sqlite:///{path}"):
+            pass
+
+    assert path.read_bytes().startswith(b"something else")
