@@ -120,3 +120,39 @@ async def test_questions_need_the_database(database: Database, tmp_path: Path) -
                 await UsageQueries(database, ledger).calls(CallFilter(), after=None, limit=1)
 
         assert await UsageQueries(database, ledger).calls(CallFilter(), after=None, limit=1) == []
+
+
+async def test_calls_are_read_in_pages(database: Database, tmp_path: Path) -> None:
+    """Newest first, each once, also those that started in one millisecond; filters hold on every page."""
+    async with open_ledger(database, tmp_path / "journal", _clock) as ledger:
+        queries = UsageQueries(database, ledger)
+        for number in range(10):
+            ledger.reserve(reservation(f"{number}", started_at=NOW + number // 4, key_id=f"key_{number % 2}"))
+        found = []
+        chosen = CallFilter(key_id="key_1", started_from=NOW, started_before=NOW + 2)
+        after: tuple[int, str] | None = None
+        while page := await queries.calls(chosen, after=after, limit=3):
+            found += [row.id for row in page]
+            after = (page[-1].started_at, page[-1].id)
+
+    assert found == ["7", "5", "3", "1"]
+
+
+async def test_usage_is_summed_by_what_is_asked_for(database: Database, tmp_path: Path) -> None:
+    """Only the days and the key that are asked about, in the order of the groups."""
+    async with open_ledger(database, tmp_path / "journal", _clock) as ledger:
+        for number, (model, day, project) in enumerate(
+            [("b", 20260101, None), ("a", 20260102, "team"), ("a", 20260103, None), ("a", 20260201, None)]
+        ):
+            ledger.reserve(reservation(str(number), model=model, day=day, project_id=project))
+            ledger.settle(settlement(str(number), model=model))
+        queries = UsageQueries(database, ledger)
+        by_model = await queries.usage(DAYS, ["model", "project"])
+        none = await queries.usage(UsageQuestion(start_day=20260101, end_day=20260131, key_id="key_2"), ["day"])
+
+    assert [(answer.group["model"], answer.group["project"], answer.totals.requests) for answer in by_model] == [
+        ("a", "", 1),
+        ("a", "team", 1),
+        ("b", "", 1),
+    ]
+    assert none == []
