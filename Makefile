@@ -38,6 +38,7 @@ type: $(VENV)/.dev  ## mypy, strict
 
 generate: $(VENV)/.dev  ## stubs, descriptor and Envoy configuration from their sources
 	$(BIN)/python tools/generate.py
+	$(BIN)/python -c 'from gateway.envoy import *; open("envoy/envoy.yaml", "w").write(render(EnvoySettings()))'
 	$(BIN)/python tools/feature_table.py
 
 generated: $(VENV)/.dev  ## generated files are in step with their sources, the contract breaks no caller

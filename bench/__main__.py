@@ -78,7 +78,7 @@ def _targets(home: Path, wanted: Sequence[str], settings: dict[str, str]) -> Ite
                 "OPENAI_API_KEY": "x",
                 "AI_QUOTA_DAILY_LIMIT": _UNLIMITED,
                 "AI_QUOTA_MONTHLY_LIMIT": _UNLIMITED,
-                "AI_QUOTA_MONTHLY_SPEND_LIMIT": _UNLIMITED,
+                "AI_QUOTA_MONTHLY_SPEND_LIMIT": "999999",
             }
             command = [python, "-m", "gateway", "run"]
             gateway = running.enter_context(Process("gateway", command, home, values | settings))

@@ -20,22 +20,27 @@ from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
 from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
+from gateway.dispatch.estimates import CostEstimator
 from gateway.dispatch.listing import Listing
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.providers.registry import build_provider
 from gateway.providers.upstream import open_session
+from gateway.services.admin_service import AdminService
 from gateway.services.chat_service import ChatService
 from gateway.services.embedding_service import EmbeddingService
 from gateway.services.model_service import ModelService
 from gateway.services.openai_service import OpenAIService
 from gateway.services.system_service import SystemService
+from gateway.services.usage_service import UsageService
 from gateway.state import State, open_state
 from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
 from llmgateway.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     chat_service_pb2,
     chat_service_pb2_grpc,
     embedding_service_pb2,
@@ -46,16 +51,20 @@ from llmgateway.v1 import (
     openai_service_pb2_grpc,
     system_service_pb2,
     system_service_pb2_grpc,
+    usage_service_pb2,
+    usage_service_pb2_grpc,
 )
 
 SERVICE_NAMES: Final = tuple(
     service.full_name
     for module in (
+        admin_service_pb2,
         chat_service_pb2,
         embedding_service_pb2,
         model_service_pb2,
         openai_service_pb2,
         system_service_pb2,
+        usage_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -188,6 +197,11 @@ class App:
             system_service_pb2_grpc.add_SystemServiceServicer_to_server(
                 SystemService(self.lifecycle, self._commit, version(settings)), server
             )
+            usage, administration = self._state.usage(), self._state.administration(keys, settings.providers)
+            usage_service_pb2_grpc.add_UsageServiceServicer_to_server(
+                UsageService(usage, admission, keys, CostEstimator(catalog, admission)), server
+            )
+            admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(administration, usage), server)
             chain = build_chain(keys, self._metrics, self.lifecycle, self._traces, time.monotonic)
             return _Generation(settings, chain, table, stack.pop_all())
         raise AssertionError("the stack swallows no exception")

@@ -9,6 +9,7 @@ GatewayError
 │   ├── Unauthenticated            401  UNAUTHENTICATED
 │   ├── ModelNotFound              404  NOT_FOUND
 │   ├── ProviderNotFound           404  NOT_FOUND
+│   ├── KeyNotFound                404  NOT_FOUND
 │   ├── RouteNotFound              404  NOT_FOUND
 │   ├── PayloadTooLarge            413  RESOURCE_EXHAUSTED
 │   └── UnsupportedFeature         501  UNIMPLEMENTED
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     PERMISSION_DENIED = "PERMISSION_DENIED"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     PROVIDER_NOT_FOUND = "PROVIDER_NOT_FOUND"
+    KEY_NOT_FOUND = "KEY_NOT_FOUND"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_FEATURE = "UNSUPPORTED_FEATURE"
@@ -190,6 +192,15 @@ class ProviderNotFound(CallerError):
     http_status = 404
     reason = Reason.PROVIDER_NOT_FOUND
     default_message = "The provider does not exist."
+
+
+class KeyNotFound(CallerError):
+    """No key has this id, or none of this provider is stored."""
+
+    grpc_code = StatusCode.NOT_FOUND
+    http_status = 404
+    reason = Reason.KEY_NOT_FOUND
+    default_message = "The key does not exist."
 
 
 class RouteNotFound(CallerError):

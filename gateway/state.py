@@ -2,12 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from gateway.admission.administration import Administration
 from gateway.admission.admission import Admission
 from gateway.admission.key_ring import KeyRing
 from gateway.admission.key_store import KeyStore
@@ -25,6 +26,7 @@ from gateway.config import Secret, Settings, StorageSettings
 from gateway.storage.database import Database, DatabaseError, open_database
 from gateway.storage.ledger import Ledger, open_ledger
 from gateway.storage.migrate import migrate
+from gateway.storage.usage_queries import UsageQueries
 
 _JOURNALS: Final = Path("data/journal")
 _REDIS_TIMEOUT_S: Final = 1.0
@@ -99,6 +101,14 @@ class State:
         callers = await self._key_ring().callers()
         rules = {rule for caller in callers for rule in caller.rules}
         return await used_so_far(self._ledger, rules.union(SharedRules(self._settings.limits).all), now_ms())
+
+    def usage(self) -> UsageQueries:
+        """Return what answers questions about the ledger."""
+        return UsageQueries(self._stored.database, self._ledger)
+
+    def administration(self, keys: KeyRing, providers: Collection[str]) -> Administration:
+        """Return what changes stored keys and limits; `keys` and the configured `providers` are those in force."""
+        return Administration(self._stored.keys, self._stored.secrets, keys, providers)
 
     def _key_ring(self) -> KeyRing:
         access, limits = self._settings.access, self._settings.limits.key

@@ -16,8 +16,10 @@ BUF = Path(sysconfig.get_path("scripts")) / "buf"
 DESCRIPTOR = ROOT / "generated" / "descriptor.binpb"
 MOST_LINES = 200
 
+ADMIN = "llmgateway.v1.AdminService"
 OPENAI = "llmgateway.v1.OpenAIService"
 SYSTEM = "llmgateway.v1.SystemService"
+USAGE = "llmgateway.v1.UsageService"
 HTTP_RULES = {
     f"{OPENAI}.ChatCompletions": [
         ("post", "/v1/chat/completions", "body"),
@@ -43,6 +45,24 @@ HTTP_RULES = {
     f"{SYSTEM}.Ready": [("get", "/readyz", "")],
     f"{SYSTEM}.Health": [("get", "/healthz", ""), ("get", "/health", "")],
     f"{SYSTEM}.GetVersion": [("get", "/version", "")],
+    f"{USAGE}.GetUsage": [("get", "/api/v1/ai/usage", "")],
+    f"{USAGE}.GetQuota": [("get", "/api/v1/ai/quota", "")],
+    f"{USAGE}.GetRateLimit": [("get", "/api/v1/ai/ratelimit", "")],
+    f"{USAGE}.EstimateCost": [("post", "/api/v1/ai/estimate", "body")],
+    f"{ADMIN}.CreateKey": [("post", "/admin/v1/keys", "*")],
+    f"{ADMIN}.ListKeys": [("get", "/admin/v1/keys", "")],
+    f"{ADMIN}.GetKey": [("get", "/admin/v1/keys/{key_id}", "")],
+    f"{ADMIN}.DisableKey": [("post", "/admin/v1/keys/{key_id}:disable", "*")],
+    f"{ADMIN}.RotateKey": [("post", "/admin/v1/keys/{key_id}:rotate", "*")],
+    f"{ADMIN}.UpdateKeyLimits": [("put", "/admin/v1/keys/{key_id}/limits", "limits")],
+    f"{ADMIN}.ListProjects": [("get", "/admin/v1/projects", "")],
+    f"{ADMIN}.UpdateProjectLimits": [("put", "/admin/v1/projects/{project_id}/limits", "limits")],
+    f"{ADMIN}.SetProviderKey": [("put", "/admin/v1/provider-keys/{provider}", "*")],
+    f"{ADMIN}.ListProviderKeys": [("get", "/admin/v1/provider-keys", "")],
+    f"{ADMIN}.DeleteProviderKey": [("delete", "/admin/v1/provider-keys/{provider}", "")],
+    f"{ADMIN}.ReencryptSecrets": [("post", "/admin/v1/provider-keys:reencrypt", "*")],
+    f"{ADMIN}.ListUsage": [("get", "/admin/v1/usage", "")],
+    f"{ADMIN}.ExportUsage": [("get", "/admin/v1/usage:export", "")],
 }
 NATIVE_ONLY = {
     "llmgateway.v1.ChatService.CreateChatCompletion",

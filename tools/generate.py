@@ -1,4 +1,4 @@
-"""Generates everything under ``generated/`` from ``proto/``: ``python tools/generate.py [--check]``.
+"""Generates `generated/` from `proto/`, and from both Envoy's configuration: `python tools/generate.py [--check]`.
 
 ``--check`` writes nothing; it lists the files that are out of step and ends with status 1 if there are any.
 
@@ -9,6 +9,7 @@ descriptor but not into stubs: their Python modules are those of the package ``g
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 GENERATED = ROOT / "generated"
+ENVOY = ROOT / "envoy" / "envoy.yaml"
 PACKAGE = Path("llmgateway/v1")
 TIMEOUT_S = 120.0
 INIT_TEXT = '"""Generated from proto/ by tools/generate.py. Do not edit."""\n'
@@ -93,6 +95,16 @@ def differences(wanted: dict[Path, bytes], found: dict[Path, bytes]) -> list[Pat
     return sorted(path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
 
 
+def envoy_config() -> str:
+    """Gives Envoy's configuration at default settings, which holds the routes of the contract."""
+    sys.path[:0] = [str(ROOT), str(GENERATED)]
+    from gateway.envoy import EnvoySettings, render  # noqa: PLC0415 - needs the paths
+
+    settings = EnvoySettings()
+    with contextlib.chdir(ROOT):  # the settings' paths are relative
+        return render(settings)
+
+
 def main() -> int:
     """Runs the command and gives its exit status."""
     parser = argparse.ArgumentParser(description="Generate the stubs and the descriptor from proto/.")
@@ -108,7 +120,13 @@ def main() -> int:
             (GENERATED / path).write_bytes(wanted[path])
         else:
             (GENERATED / path).unlink()
-    if check and changed:
+    config = envoy_config()
+    stale = ENVOY.read_text(encoding="utf-8") != config
+    if stale and check:
+        print("out of step: envoy/envoy.yaml")
+    elif stale:
+        ENVOY.write_text(config, encoding="utf-8")
+    if check and (changed or stale):
         print("Run `make generate` and commit the result.")
         return 1
     return 0

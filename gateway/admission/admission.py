@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gateway.admission.limits.model import Limiter
-from gateway.admission.permit import CallFacts, Desk, Permit, Target
+from gateway.admission.limits.model import Limiter, LimitRule, Standing
+from gateway.admission.permit import CallFacts, Desk, Estimate, Permit, Target
 from gateway.admission.price_book import Quotes
 from gateway.admission.quota import SharedRules
 from gateway.config import LimitSettings
@@ -51,6 +51,15 @@ class Admission:
         if not allowed:
             raise PermissionDenied("This API key may not use that model.", param="model")
         return Permit(self._desk, facts, allowed), allowed
+
+    def estimates(self, facts: CallFacts, targets: Sequence[Target]) -> list[Estimate]:
+        """Return what a call would reserve at each of its targets. Raises PermissionDenied when it may use none."""
+        permit, _ = self.admit(facts, targets)
+        return permit.estimates()
+
+    async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
+        """Return how rules stand now. Raises Overloaded while what counts them is away."""
+        return await self._desk.limiter.standing(rules)
 
     async def close(self) -> None:
         """Finish what is under way with the limiter."""

@@ -7,11 +7,11 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from gateway.admission.key_store import FoundKey, KeyStore, StoredKey, digest
+from gateway.admission.key_store import FoundKey, KeyStore, StoredKey, UnknownKeyError, digest
 from gateway.admission.keys import Caller, StaticKeys
 from gateway.admission.quota import overlay, rules
 from gateway.config import LimitSpec
-from gateway.errors import Overloaded
+from gateway.errors import KeyNotFound, Overloaded
 from gateway.storage.database import OUTAGE
 
 _log = structlog.get_logger("gateway.keys")
@@ -75,6 +75,18 @@ class KeyRing:
     async def callers(self) -> list[Caller]:
         """Return everyone who may call."""
         return self._static.callers + [self._caller(key) for key in await self._store.list()]
+
+    async def caller(self, key_id: str) -> Caller:
+        """Return the caller of a key's id. Raises KeyNotFound, or Overloaded while the database is away."""
+        for caller in self._static.callers:
+            if caller.key_id == key_id:
+                return caller
+        try:
+            return self._caller(await self._store.get(key_id))
+        except UnknownKeyError:
+            raise KeyNotFound(f"There is no key '{key_id[:100]}'.", param="key_id") from None
+        except OUTAGE as exc:
+            raise Overloaded("The gateway cannot look up the API key now.", retry_after=1) from exc
 
     async def _read_again(self, hashed: bytes, known: _Entry | None, now: int) -> _Entry:
         """Return the key's entry from the database; while that is away, a known key's old one for a while."""

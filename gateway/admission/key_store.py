@@ -43,6 +43,14 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
         return self.disabled_at is None and (self.expires_at is None or now < self.expires_at)
 
 
+class StoredProject(msgspec.Struct, frozen=True):
+    """A project as it is stored."""
+
+    id: str
+    limits: LimitSpec
+    created_at: int
+
+
 class FoundKey(msgspec.Struct, frozen=True):
     """A key found by one of its secrets, and until when that secret holds."""
 
@@ -117,10 +125,25 @@ class KeyStore:
             row = (await connection.execute(query)).first()
         return FoundKey(_stored(row), row[-1]) if row is not None else None
 
-    async def list(self) -> list[StoredKey]:
-        """Return all keys, oldest first."""
+    async def list(
+        self, *, project_id: str | None = None, after: tuple[int, str] | None = None, limit: int | None = None
+    ) -> list[StoredKey]:
+        """Return keys, oldest first: all of them, or up to `limit` of a project's after a time of making and an id."""
+        query = _SELECT.order_by(Key.created_at, Key.id).limit(limit)
+        if project_id is not None:
+            query = query.where(Key.project_id == project_id)
+        if after is not None:
+            query = query.where(sa.tuple_(Key.created_at, Key.id) > sa.tuple_(*map(sa.literal, after)))
         async with self._database.reading() as connection:
-            return [_stored(row) for row in await connection.execute(_SELECT.order_by(Key.created_at, Key.id))]
+            return [_stored(row) for row in await connection.execute(query)]
+
+    async def get(self, key_id: str) -> StoredKey:
+        """Return one key. Raises UnknownKeyError."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(_SELECT.where(Key.id == key_id))).first()
+        if row is None:
+            raise UnknownKeyError(key_id)
+        return _stored(row)
 
     async def disable(self, key_id: str) -> None:
         """End a key at once, with all its secrets. Raises UnknownKeyError."""
@@ -142,6 +165,20 @@ class KeyStore:
                 .values(expires_at=end)
             )
             return await self._add_secret(connection, key_id, now)
+
+    async def set_limits(self, key_id: str, limits: LimitSpec) -> None:
+        """Replace a key's limits. Raises UnknownKeyError."""
+        change = sa.update(Key).where(Key.id == key_id).values(limits=_json(limits))
+        async with self._database.writing() as connection:
+            if (await connection.execute(change)).rowcount == 0:
+                raise UnknownKeyError(key_id)
+
+    async def projects(self) -> Sequence[StoredProject]:
+        """Return all projects by their ids."""
+        query = sa.select(Project.id, Project.limits, Project.created_at).order_by(Project.id)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [StoredProject(row.id, _limits(row.limits), row.created_at) for row in rows]
 
     async def set_project_limits(self, project_id: str, limits: LimitSpec) -> None:
         """Give a project its limits; a new one is made."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Protocol, Self
 from msgspec import UNSET, Struct
 
 from gateway.admission.keys import Caller
+from gateway.admission.limits.headers import headers
 from gateway.admission.limits.model import Charge, Grant, Limiter, LimitRule
 from gateway.admission.price_book import Quote
 from gateway.catalog.prices import cost_nano_usd
@@ -87,6 +88,18 @@ class Desk(Struct, frozen=True):
     background: set[asyncio.Task[None]]
 
 
+class Estimate(Struct, frozen=True, kw_only=True):
+    """What a call would reserve at one target. Costs are nano-dollars."""
+
+    provider: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_cost: int
+    cost: int
+    price_source: str
+
+
 class Permit:
     """The right to make one call. Use it as `async with`; leaving settles it, whatever happened."""
 
@@ -157,6 +170,8 @@ class Permit:
         state, usage, source = self._outcome(error)
         price = self._price(usage, source)
         self._facts.record.cost_nano = price
+        if state == "settled":
+            self._facts.record.usage = usage
         self._settle_ledger(state, usage, source, price, error)
         if self._grant is None:
             return
@@ -205,6 +220,7 @@ class Permit:
                 self._completion_bound = smaller * facts.choices
                 refused = error
             else:
+                facts.record.rate_limits = headers(self._grant.standing)
                 return
         raise refused
 
@@ -278,6 +294,39 @@ class Permit:
                 cap = self._cap(other, priced, limited=False)[0]
                 worst = max(worst, priced.bound(self._facts.prompt_tokens, cap * self._facts.choices))
         return worst
+
+    def estimates(self) -> list[Estimate]:
+        """Return what the call would reserve at each of its targets, in place of making it.
+
+        A target that is refused for its unknown price is left out. Raises PermissionDenied when all are.
+        """
+        found: list[Estimate] = []
+        for target in self._targets:
+            try:
+                quote = self._desk.quote(target.provider.name, target.model)
+            except PermissionDenied:
+                if target is self._targets[-1] and not found:
+                    raise
+                continue
+            found.append(self._estimate(target, quote))
+        return found
+
+    def _estimate(self, target: Target, quote: Quote) -> Estimate:
+        try:
+            free = self._pays(target)
+        except Unauthenticated:  # the caller's own key will pay, and is not sent yet
+            free = True
+        prompt = self._facts.prompt_tokens
+        completion = self._cap(target, quote, limited=False)[0] * self._facts.choices
+        return Estimate(
+            provider=target.provider.name,
+            model=target.model,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            prompt_cost=0 if free else quote.bound(prompt, 0),
+            cost=0 if free else quote.bound(prompt, completion),
+            price_source=quote.source,
+        )
 
     @property
     def _payer(self) -> str:

@@ -40,6 +40,13 @@ class SecretStore:
             rows = (await connection.execute(query)).all()
         return {name.removeprefix(_PROVIDER): Secret(self._vault.unseal(sealed)) for name, sealed in rows}
 
+    async def stored_at(self) -> dict[str, int]:
+        """Return since when provider keys are stored, by provider, in Unix milliseconds."""
+        query = sa.select(StoredSecret.name, StoredSecret.updated_at).where(StoredSecret.name.startswith(_PROVIDER))
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query.order_by(StoredSecret.name))).all()
+        return {name.removeprefix(_PROVIDER): updated_at for name, updated_at in rows}
+
     async def put_provider_key(self, provider: str, key: Secret) -> None:
         """Store a provider's key in place of an earlier one."""
         async with self._database.writing() as connection:

@@ -19,12 +19,15 @@ class Binding:
     template: str
 
     def pattern(self) -> str | None:
-        """A regular expression for whole paths of this template; None when the template is a fixed path."""
+        """A regular expression for whole paths of this template; None when the template is a fixed path.
+
+        A segment has no colon: what follows one is the verb of another template, as in `/keys/{id}:disable`.
+        """
         if "{" not in self.template and "*" not in self.template:
             return None
         flat = _SEGMENT.sub(lambda match: match["template"] or "*", self.template)
         parts = re.split(r"(\*\*|\*)", flat)
-        return "".join({"**": ".*", "*": "[^/]+"}.get(part) or re.escape(part) for part in parts)
+        return "".join({"**": ".*", "*": "[^/:]+"}.get(part) or re.escape(part) for part in parts)
 
 
 def read_bindings(descriptor: Path) -> list[Binding]:

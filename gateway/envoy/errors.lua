@@ -83,6 +83,10 @@ local function answer_error(handle, status)
       headers:add("allow", allow)
     end
   end
+  if status == 499 then
+    -- gRPC's CANCELLED. A caller who cancelled sees no answer; one who does met a server that was just stopping.
+    status = 503
+  end
   local text = headers:get("x-error-body")
   status = tonumber(headers:get("x-http-status") or status)
   -- A reply of Envoy's own has a text, except to HEAD, and that must stay so. The gateway's has none yet.

@@ -3,15 +3,19 @@
 from typing import Any, Final
 
 from gateway.admission.keys import Keys
-from gateway.errors import Unauthenticated
+from gateway.errors import PermissionDenied, Unauthenticated
 from gateway.interceptors.base import Proceed, Rpc
 
 OPEN_METHODS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/llmgateway.v1.SystemService/")
 """Method prefixes that need no key: health, version and reflection."""
 
 
+ADMIN_METHODS: Final = "/llmgateway.v1.AdminService/"
+"""Method prefix that needs a key with the admin right."""
+
+
 class AuthInterceptor:
-    """Sets `rpc.caller`, or raises Unauthenticated before the handler runs."""
+    """Sets `rpc.caller`, or raises Unauthenticated or PermissionDenied before the handler runs."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -19,6 +23,8 @@ class AuthInterceptor:
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
         if not rpc.method.startswith(OPEN_METHODS):
             rpc.caller = await self._keys.identify(_sent_key(rpc))
+        if rpc.method.startswith(ADMIN_METHODS) and not rpc.caller.admin:
+            raise PermissionDenied("This API key has no admin right.")
         return await proceed()
 
 

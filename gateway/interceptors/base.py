@@ -13,6 +13,7 @@ import grpc.aio
 import msgspec
 
 from gateway.admission.keys import ANONYMOUS, Caller
+from gateway.interceptors.answer_metadata import answer_pairs
 from gateway.telemetry.record import CallRecord
 
 Proceed = Callable[[], Awaitable[Any]]
@@ -136,5 +137,9 @@ async def _write_all(behavior: Callable[..., AsyncIterator[Any] | Awaitable[None
 
 
 async def _send_headers(rpc: Rpc) -> None:
-    if rpc.record.vendor_headers:
-        await rpc.context.send_initial_metadata(tuple(rpc.record.vendor_headers.items()))
+    """Send the headers, if any, now that the first message is at hand."""
+    headers = rpc.record.vendor_headers
+    if rpc.from_http and (pairs := answer_pairs(rpc.record)):
+        headers = {**headers, **dict(pairs)}
+    if headers:
+        await rpc.context.send_initial_metadata(tuple(headers.items()))

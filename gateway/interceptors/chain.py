@@ -11,6 +11,7 @@ from gateway.interceptors.in_flight import InFlightInterceptor
 from gateway.interceptors.metrics import MetricsInterceptor
 from gateway.interceptors.request_id import RequestIdInterceptor
 from gateway.interceptors.tracing import TracingInterceptor
+from gateway.interceptors.trailers import TrailersInterceptor
 from gateway.lifecycle import Lifecycle
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces
@@ -25,6 +26,7 @@ def build_chain(
             ErrorInterceptor(),  # outermost, so that everything inside sees typed errors
             RequestIdInterceptor(),  # before anything that logs
             *((TracingInterceptor(traces),) if traces is not None else ()),  # before the log line, which has its id
+            TrailersInterceptor(),  # inside the request id, which its trailers repeat
             AccessLogInterceptor(clock),  # outside auth, so that refused calls are logged too
             MetricsInterceptor(metrics, clock),  # outside auth, so that refused calls are counted too
             InFlightInterceptor(lifecycle),  # outside auth: a shutdown waits for look-ups too

@@ -16,6 +16,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gateway.errors import GatewayError, InternalError, Reason, Unauthenticated, cut
+from gateway.interceptors.answer_metadata import cost_pairs, refusal_pairs
 from gateway.interceptors.base import Proceed, Rpc
 from gateway.wire.errors import ascii_error_body
 
@@ -45,11 +46,14 @@ async def _abort(rpc: Rpc, error: GatewayError) -> NoReturn:
     metadata = [*status.trailing_metadata, ("x-request-id", rpc.request_id)]
     if error.retry_after is not None:
         metadata.append(("retry-after", str(math.ceil(error.retry_after))))
+    metadata += refusal_pairs(error)
     if rpc.from_http:
         metadata.append(("x-http-status", str(error.http_status)))
         metadata.append(("x-error-body", ascii_error_body(error)))
         if isinstance(error, Unauthenticated):
             metadata.append(("www-authenticate", "Bearer"))
+    else:
+        metadata += cost_pairs(rpc.record)  # an answer that broke off is paid for too
     rpc.context.set_trailing_metadata(tuple(metadata))
     await rpc.context.abort(status.code, status.details)
 

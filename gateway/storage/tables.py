@@ -122,10 +122,36 @@ class Call(Table):
 
     __table_args__ = (
         Index("ix_calls_started", "started_at"),
-        # Covers a caller's usage by day, so that the rows themselves are not read.
-        Index("ix_calls_key_day", "key_id", "day", "provider", "model", "state", "prompt_tokens",
-              "completion_tokens", "cost_nano"),
+        # Pages through one key's calls.
+        Index("ix_calls_key_started", "key_id", "started_at", "id"),
         Index("ix_calls_request", "request_id"),
         # Partial, so that looking for lost calls costs nothing however many are settled.
         Index("ix_calls_open", "lease_until", sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
-    )  # fmt: skip
+    )
+
+
+class UsageDay(Table):
+    """What the ended calls of a day sum up to. Triggers add each call in the transaction that ends it.
+
+    Each owner adds to rows of its own, so that processes do not wait for each other. A call without a project has an
+    empty `project_id`, since a primary key takes no null.
+    """
+
+    __tablename__ = "usage_days"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[int] = mapped_column(Integer, primary_key=True, index=True)
+    project_id: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    requests: Mapped[int]
+    """Calls that used something; `failed_requests` are the released ones."""
+    failed_requests: Mapped[int]
+    prompt_tokens: Mapped[int]
+    cached_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    reasoning_tokens: Mapped[int]
+    cost_nano: Mapped[int]
+
+    __table_args__ = ({"sqlite_with_rowid": False},)

@@ -90,10 +90,10 @@ def test_every_service_with_http_bindings_is_transcoded() -> None:
     ("template", "pattern"),
     [
         ("/v1/models", None),
-        ("/{provider}/v1/models", "/[^/]+/v1/models"),
+        ("/{provider}/v1/models", "/[^/:]+/v1/models"),
         ("/v1/models/{model=**}", "/v1/models/.*"),
-        ("/v1/{name=models/*}:run", "/v1/models/[^/]+:run"),
-        ("/v1/*/a.b", r"/v1/[^/]+/a\.b"),
+        ("/v1/{name=models/*}:run", "/v1/models/[^/:]+:run"),
+        ("/v1/*/a.b", r"/v1/[^/:]+/a\.b"),
     ],
 )
 def test_a_template_becomes_a_pattern(template: str, pattern: str | None) -> None:

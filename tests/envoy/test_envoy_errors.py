@@ -151,6 +151,20 @@ async def test_an_error_of_grpc_itself_has_a_body(gateway: ScriptedGateway, http
     assert "secret" not in error["message"]
 
 
+async def test_a_call_that_a_stopping_server_cancels_is_503(
+    gateway: ScriptedGateway, http: aiohttp.ClientSession
+) -> None:
+    """gRPC says CANCELLED then, which is 499 and stops SDKs from trying again."""
+
+    async def unary(request: object, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.CANCELLED, "")
+
+    gateway.unary = unary
+    async with http.get("/v1/models") as answer:
+        await assert_openai_error(answer, 503, "server_is_overloaded")
+        assert answer.headers["retry-after"] == "1"
+
+
 async def test_a_cut_stream_does_not_end_cleanly(directory: Path, http: aiohttp.ClientSession) -> None:
     """A gateway that dies in the middle of a stream leaves a broken HTTP answer, not a short one."""
     command = (sys.executable, "-m", "tests.support.scripted_gateway", str(directory / "gateway.sock"))
