@@ -27,6 +27,7 @@ def test_the_order_is_the_documented_one() -> None:
     assert [type(link).__name__.removesuffix("Interceptor") for link in chain.interceptors] == [
         "Error",
         "RequestId",
+        "Trailers",
         "AccessLog",
         "Metrics",
         "InFlight",
