@@ -4,6 +4,7 @@ All times are integer milliseconds of Unix time, and calendars are UTC's.
 """
 
 import datetime as dt
+import functools
 from typing import Final, Literal
 
 Window = Literal["minute", "day", "month"]
@@ -26,7 +27,12 @@ def calendar(window: Window, now_ms: int) -> tuple[int, int]:
         length = LENGTH_MS[window]
         start = now_ms - now_ms % length
         return start, start + length
-    now = _EPOCH + dt.timedelta(milliseconds=now_ms)
+    return _month(now_ms // LENGTH_MS["day"])
+
+
+@functools.lru_cache(maxsize=64)  # every decision asks, mostly for today
+def _month(day: int) -> tuple[int, int]:
+    now = _EPOCH + dt.timedelta(days=day)
     start_of_month = dt.datetime(now.year, now.month, 1, tzinfo=dt.UTC)
     next_month = dt.datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=dt.UTC)
     return _milliseconds(start_of_month), _milliseconds(next_month)
