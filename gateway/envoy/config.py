@@ -193,6 +193,13 @@ def _http_filters(settings: EnvoySettings, bindings: Iterable[Binding]) -> list[
     return [
         *(cors if settings.cors_allow_origins else ()),
         {
+            "name": "unread-headers",
+            "typed_config": {
+                "@type": _type("filters.http.header_mutation.v3.HeaderMutation"),
+                "mutations": {"request_mutations": _unread_headers()},
+            },
+        },
+        {
             "name": _ERRORS,
             "typed_config": {
                 "@type": _type("filters.http.lua.v3.Lua"),
@@ -218,6 +225,16 @@ def _http_filters(settings: EnvoySettings, bindings: Iterable[Binding]) -> list[
             "typed_config": {"@type": _type("filters.http.router.v3.Router"), "suppress_envoy_headers": True},
         },
     ]
+
+
+def _unread_headers() -> list[dict[str, Any]]:
+    """Take away what the gateway does not read and what gRPC cannot read when it is wrong.
+
+    A header that gRPC cannot read fails its call, and, because gRPC keeps the failure with the header's name in the
+    connection's HPACK table, also later calls of others that have this header.
+    """
+    names = ("grpc-internal-encoding-request", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-status")
+    return [*({"remove": name} for name in names), {"remove_on_match": {"key_matcher": {"suffix": "-bin"}}}]
 
 
 def _errors_lua(settings: EnvoySettings) -> str:

@@ -89,8 +89,9 @@ local function answer_error(handle, status)
   end
   local text = headers:get("x-error-body")
   status = tonumber(headers:get("x-http-status") or status)
-  -- A reply of Envoy's own has a text, except to HEAD, and that must stay so. The gateway's has none yet.
-  local body = handle:body(headers:get("grpc-status") ~= nil)
+  -- A reply of Envoy's own has a text, except to HEAD, and that must stay so. The gateway's has none yet, and none is
+  -- there when Envoy refuses the path itself.
+  local body = handle:body(headers:get("grpc-status") ~= nil or status == 400)
   headers = handle:headers() -- body() may yield, which ends the life of the first object
   if body == nil then
     headers:remove("content-length")
@@ -111,6 +112,21 @@ local function answer_error(handle, status)
   headers:remove("x-error-body")
   remove_grpc(headers)
   secure(headers)
+end
+
+local ENCODINGS = {identity = true, deflate = true, gzip = true}
+
+-- gRPC cannot read a wrong value of these, and then also fails later calls of others on the same connection.
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local timeout = headers:get("grpc-timeout")
+  if timeout ~= nil and (#timeout > 9 or not timeout:find("^%d+[HMSmun]$")) then
+    headers:remove("grpc-timeout")
+  end
+  local encoding = headers:get("grpc-encoding")
+  if encoding ~= nil and not ENCODINGS[encoding] then
+    headers:remove("grpc-encoding")
+  end
 end
 
 function envoy_on_response(handle)

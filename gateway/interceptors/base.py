@@ -11,8 +11,10 @@ from typing import Any, Final, Protocol
 import grpc
 import grpc.aio
 import msgspec
+from google.protobuf.message import DecodeError
 
 from gateway.admission.keys import ANONYMOUS, Caller
+from gateway.errors import InvalidRequest
 from gateway.interceptors.answer_metadata import answer_pairs
 from gateway.telemetry.record import CallRecord
 
@@ -88,6 +90,10 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         )
         behavior = getattr(handler, kind)
         run = _write_all if handler.response_streaming else _answer
+        # One message is read here and not by gRPC, whose error for a broken one would tell of our inside.
+        early, read = handler.request_deserializer, _as_it_is
+        if not handler.request_streaming and early is not None:
+            read, early = functools.partial(_message, early), None
 
         # A coroutine for streams too, which writes its messages itself: cancelling it then unwinds the handler's
         # generator at once, where an abandoned generator would wait for the garbage collector.
@@ -99,15 +105,13 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 started=self._clock(),
             )
             _CURRENT.set(rpc)
-            proceed: Proceed = functools.partial(run, behavior, request, rpc)
+            proceed: Proceed = functools.partial(run, behavior, read, request, rpc)
             for interceptor in reversed(self.interceptors):
                 proceed = functools.partial(interceptor.intercept, rpc, proceed)
             return await proceed()
 
         make = getattr(grpc, f"{kind}_rpc_method_handler")
-        lifted_handler: grpc.RpcMethodHandler[Any, Any] = make(
-            lifted, handler.request_deserializer, handler.response_serializer
-        )
+        lifted_handler: grpc.RpcMethodHandler[Any, Any] = make(lifted, early, handler.response_serializer)
         return lifted_handler
 
 
@@ -116,14 +120,27 @@ def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
     return dict(sent)
 
 
-async def _answer(behavior: Callable[..., Awaitable[Any]], request: Any, rpc: Rpc) -> Any:
-    answer = await behavior(request, rpc.context)
+def _as_it_is(request: Any) -> Any:
+    return request
+
+
+def _message(read: Callable[[bytes], Any], request: bytes) -> Any:
+    try:
+        return read(request)
+    except DecodeError:
+        raise InvalidRequest("The request is not a message of the type that this method takes.") from None
+
+
+async def _answer(behavior: Callable[..., Awaitable[Any]], read: Callable[[Any], Any], request: Any, rpc: Rpc) -> Any:
+    answer = await behavior(read(request), rpc.context)
     await _send_headers(rpc)
     return answer
 
 
-async def _write_all(behavior: Callable[..., AsyncIterator[Any] | Awaitable[None]], request: Any, rpc: Rpc) -> None:
-    messages = behavior(request, rpc.context)
+async def _write_all(
+    behavior: Callable[..., AsyncIterator[Any] | Awaitable[None]], read: Callable[[Any], Any], request: Any, rpc: Rpc
+) -> None:
+    messages = behavior(read(request), rpc.context)
     if isinstance(messages, Awaitable):
         await messages
         return

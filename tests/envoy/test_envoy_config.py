@@ -73,7 +73,7 @@ def test_settings_reach_the_configuration() -> None:
 def test_what_is_off_is_absent() -> None:
     """Without origins there is no CORS, and nobody can reach an admin page."""
     manager, _ = parts_of(EnvoySettings())
-    assert [each["name"] for each in manager["http_filters"]] == ["errors", "transcoder", "router"]
+    assert [each["name"] for each in manager["http_filters"]] == ["unread-headers", "errors", "transcoder", "router"]
     assert "admin" not in yaml.safe_load(render(EnvoySettings()))
 
 

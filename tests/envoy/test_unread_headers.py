@@ -1,0 +1,49 @@
+"""A header that gRPC cannot read harms nobody: neither its own call nor those that share the connection."""
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from llmgateway.v1 import chat_service_pb2 as pb
+from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
+from tests.support.stack import AUTH, KEY, Stack
+
+BODY = {"model": "custom/echo", "messages": [{"role": "user", "content": "hello"}]}
+HEADERS = {"authorization": f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("grpc-timeout", "soon", "5S"),
+        ("grpc-timeout", "999999999S", "5S"),
+        ("grpc-encoding", "zip", "identity"),
+        ("grpc-internal-encoding-request", "x", "gzip"),
+        ("grpc-previous-rpc-attempts", "x", "1"),
+        ("grpc-retry-pushback-ms", "x", "1"),
+        ("grpc-status", "x", "0"),
+        ("x-any-bin", "@", "aGk="),
+    ],
+)
+async def test_a_wrong_header_of_grpc_harms_no_call(stack: Stack, name: str, wrong: str, right: str) -> None:
+    """gRPC remembers a header that it could not read, for every later call on the connection from Envoy."""
+    async with aiohttp.ClientSession(stack.url) as http:
+        for value in (wrong, right):
+            async with http.post("/v1/chat/completions", json=BODY, headers={**HEADERS, name: value}) as response:
+                assert response.status == 200, await response.text()
+    request = pb.CreateChatCompletionRequest()
+    request.chat.model = "custom/echo"
+    request.chat.messages.add(role=3).content.add(text="hello")
+    async with stack.channel(stack.envoy) as channel:
+        answer = await ChatServiceStub(channel).CreateChatCompletion(request, metadata=AUTH, timeout=20)
+    assert answer.completion.choices[0].message.content == "hello"
+
+
+async def test_a_path_that_envoy_refuses_is_answered_in_openais_shape(stack: Stack) -> None:
+    """A NUL in the path does not get as far as a route."""
+    url = URL(stack.url + "/v1/%00", encoded=True)
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        answer = await response.json()
+
+    assert response.status == 400
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
