@@ -110,17 +110,19 @@ class _Connection(asyncio.Protocol):
         self._take_requests()
 
 
-async def serve(port: int) -> None:
-    """Serve on loopback until the process is ended."""
-    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", port, backlog=1024)
+async def serve(host: str, port: int) -> None:
+    """Serve until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(_Connection, host, port, backlog=1024)
     async with server:
         await server.serve_forever()
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=int, required=True)
-    uvloop.run(serve(options.parse_args().port))
+    given = options.parse_args()
+    uvloop.run(serve(given.host, given.port))
 
 
 if __name__ == "__main__":
