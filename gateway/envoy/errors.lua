@@ -142,6 +142,9 @@ function envoy_on_response(handle)
   end
   remove_grpc(headers)
   secure(headers)
+  if headers:get("content-length") == nil then
+    headers:add("x-accel-buffering", "no") -- nginx in front would hold a stream back
+  end
   -- Data go on flowing while this waits. Only HTTP/2 callers would see the trailers.
   local trailers = handle:trailers()
   if trailers ~= nil then
