@@ -96,6 +96,17 @@ async def test_a_stream_is_not_held_back(json_port: str, vendor: Vendor, mode: s
     assert b"two" in received
 
 
+async def test_the_gateway_asks_not_to_be_held_back(stack: Stack, vendor: Vendor) -> None:
+    """The header is for nginx, which keeps it; a whole answer of known length goes without."""
+    vendor.script(Stream([sse(*chat_stream("one"))]))
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with aiohttp.ClientSession(stack.url, headers=headers) as http:
+        async with http.post("/v1/chat/completions", json={**BODY, "stream": True}) as response:
+            assert response.headers["x-accel-buffering"] == "no"
+        async with http.get("/livez") as response:
+            assert "x-accel-buffering" not in response.headers
+
+
 async def test_errors_and_ids_pass(json_port: str, vendor: Vendor) -> None:
     """An error keeps its status and its body, and the caller's request id comes back."""
     async with (
