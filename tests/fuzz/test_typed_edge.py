@@ -4,30 +4,25 @@ import json
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.app import SERVICE_NAMES
 from llmgateway.v1 import chat_service_pb2 as chat_pb
-from llmgateway.v1 import embedding_service_pb2 as embedding_pb
-from llmgateway.v1 import model_service_pb2 as model_pb
-from llmgateway.v1 import openai_service_pb2 as openai_pb
 from tests.fuzz.answers import bounded, check_status
 from tests.fuzz.requests import CHATS, MODELS, VALUES, nearly_right
 from tests.support.stack import AUTH, Stack
 
 METHODS: dict[str, tuple[type[Message], bool]] = {
-    "ChatService/CreateChatCompletion": (chat_pb.CreateChatCompletionRequest, False),
-    "ChatService/StreamChatCompletion": (chat_pb.StreamChatCompletionRequest, True),
-    "EmbeddingService/CreateEmbeddings": (embedding_pb.CreateEmbeddingsRequest, False),
-    "ModelService/ListModels": (model_pb.ListModelsRequest, False),
-    "ModelService/GetModel": (model_pb.GetModelRequest, False),
-    "OpenAIService/ChatCompletions": (openai_pb.OpenAIServiceChatCompletionsRequest, True),
-    "OpenAIService/Embeddings": (openai_pb.OpenAIServiceEmbeddingsRequest, False),
-    "OpenAIService/GetModel": (openai_pb.OpenAIServiceGetModelRequest, False),
+    f"{service}/{method.name}": (GetMessageClass(method.input_type), method.server_streaming)
+    for service in SERVICE_NAMES
+    for method in descriptor_pool.Default().FindServiceByName(service).methods
 }
+CHAT_RPCS = ["llmgateway.v1.ChatService/CreateChatCompletion", "llmgateway.v1.ChatService/StreamChatCompletion"]
 REPEATED = 3
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     [
@@ -101,7 +96,7 @@ async def ask(
     timeout: float = 15,
 ) -> None:
     """Call with the bytes of a message and check how the call ends."""
-    path = f"/llmgateway.v1.{method}"
+    path = f"/{method}"
     sent = request.decode("utf-8", "replace") + " ".join(value for _, value in metadata)
     streams = METHODS.get(method, (Message, False))[1]
     async with stack.channel(stack.envoy if through_envoy else None) as channel:
@@ -119,7 +114,7 @@ async def ask(
             await check_status(error, call, sent)
 
 
-CALLS = st.sampled_from(["ChatService/CreateChatCompletion", "ChatService/StreamChatCompletion", *METHODS]).flatmap(
+CALLS = st.sampled_from([*CHAT_RPCS * 6, *METHODS]).flatmap(
     lambda method: st.tuples(st.just(method), messages(METHODS[method][0]))
 )
 
@@ -134,7 +129,7 @@ async def test_any_message(fuzzed: Stack, call: tuple[str, Message], through_env
 
 @bounded(100)
 @given(
-    method=st.sampled_from([*METHODS, "ChatService/Nothing", "Nobody/Nothing", "", "SystemService/Live"]),
+    method=st.sampled_from([*METHODS, "llmgateway.v1.ChatService/Nothing", "Nobody/Nothing", ""]),
     request=st.binary(max_size=40),
     through_envoy=st.booleans(),
 )
@@ -164,7 +159,7 @@ async def test_any_metadata(fuzzed: Stack, metadata: dict[str, str], timeout: fl
     request.chat.messages.add(role=3).content.add(text="hello")
     await ask(
         fuzzed,
-        "ChatService/CreateChatCompletion",
+        CHAT_RPCS[0],
         request.SerializeToString(),
         through_envoy=False,
         metadata=tuple({**dict(AUTH), **metadata}.items()),
