@@ -202,7 +202,14 @@ class App:
                 UsageService(usage, admission, keys, CostEstimator(catalog, admission)), server
             )
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(administration, usage), server)
-            chain = build_chain(keys, self._metrics, self.lifecycle, self._traces, time.monotonic)
+            chain = build_chain(
+                keys,
+                self._metrics,
+                self.lifecycle,
+                self._traces,
+                time.monotonic,
+                max_in_flight=settings.service.max_in_flight,
+            )
             return _Generation(settings, chain, table, stack.pop_all())
         raise AssertionError("the stack swallows no exception")
 

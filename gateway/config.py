@@ -65,6 +65,8 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """gRPC without Envoy."""
     metrics_port: Port = 9464
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 20 * 1024 * 1024
+    max_in_flight: Annotated[int, Meta(ge=0)] = 0
+    """How many calls a worker has in hand at most; further ones are turned away at once. 0: no limit."""
     shutdown_delay_s: Annotated[float, Meta(ge=0)] = 0.1
     """How long new calls are still taken after SIGTERM, while load balancers notice NOT_SERVING."""
     shutdown_grace_s: Seconds = 30.0
@@ -299,6 +301,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "GRPC_PORT": ("service.grpc_port", _int),
     "METRICS_PORT": ("service.metrics_port", _int),
     "MAX_BODY_BYTES": ("service.max_body_bytes", _int),
+    "MAX_IN_FLIGHT": ("service.max_in_flight", _int),
     "SHUTDOWN_DELAY_S": ("service.shutdown_delay_s", _float),
     "SHUTDOWN_GRACE_S": ("service.shutdown_grace_s", _float),
     "ALLOWED_API_KEYS": ("access.api_keys", _csv),
