@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.config import ConfigError, Settings, config_path, environment, load, masked
 from gateway.key_arguments import add_commands
 from gateway.scheduling import prefer_throughput
+from gateway.tls import check_tls
 
 ENVOY_UPSTREAM = "run/worker-0.sock"
 
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load(environment(), options.config)
+        if options.command in {"run", "serve", "check-config"}:
+            check_tls(settings.service)
     except ConfigError as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 2

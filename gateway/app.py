@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.catalog.known import KnownModels
 from gateway.catalog.shipped import shipped_catalog
-from gateway.config import Settings, version
+from gateway.config import ServiceSettings, Settings, version
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
 from gateway.dispatch.directory import ModelDirectory
@@ -38,6 +38,7 @@ from gateway.state import State, open_state
 from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
+from gateway.tls import grpc_credentials
 from llmgateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -70,6 +71,12 @@ SERVICE_NAMES: Final = tuple(
 )
 _METADATA_LIMIT: Final = 64 * 1024
 """Request headers that Envoy lets through must fit; gRPC's own default of 8 KiB is below that."""
+_PING_INTERVAL_MS: Final = 10_000
+_PING_STRIKES: Final = 2
+"""A client that pings more often than that, this many times, is sent GOAWAY and cut off."""
+_KEEPALIVE_MS: Final = 60_000
+_KEEPALIVE_ANSWER_MS: Final = 20_000
+"""A peer that does not answer our ping in this time is gone; its calls are cancelled."""
 
 
 class ListenError(Exception):
@@ -202,7 +209,14 @@ class App:
                 UsageService(usage, admission, keys, CostEstimator(catalog, admission)), server
             )
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(administration, usage), server)
-            chain = build_chain(keys, self._metrics, self.lifecycle, self._traces, time.monotonic)
+            chain = build_chain(
+                keys,
+                self._metrics,
+                self.lifecycle,
+                self._traces,
+                time.monotonic,
+                max_in_flight=settings.service.max_in_flight,
+            )
             return _Generation(settings, chain, table, stack.pop_all())
         raise AssertionError("the stack swallows no exception")
 
@@ -230,9 +244,10 @@ async def running(
         stack.push_async_callback(app.aclose)
         server = grpc.aio.server(
             interceptors=(app.switch,),
-            options=_server_options(settings.service.max_body_bytes, shared_port=shared_port),
+            options=_server_options(settings.service, shared_port=shared_port),
         )
-        app.grpc_port = max([_listen(server, address) for address in addresses])
+        credentials = grpc_credentials(settings.service)
+        app.grpc_port = max([_listen(server, address, credentials) for address in addresses])
         await app.serve(server)
         try:
             yield app
@@ -240,18 +255,27 @@ async def running(
             await app.drain(settings.service.shutdown_delay_s, settings.service.shutdown_grace_s)
 
 
-def _listen(server: grpc.aio.Server, address: str) -> int:
+def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
+        if credentials is not None and not address.startswith("unix:"):  # behind the socket is Envoy, which has TLS
+            return server.add_secure_port(address, credentials)
         return server.add_insecure_port(address)
     except RuntimeError:
         raise ListenError(f"{address} cannot be listened on; is it taken?") from None
 
 
-def _server_options(max_body_bytes: int, *, shared_port: bool) -> list[tuple[str, Any]]:
+def _server_options(service: ServiceSettings, *, shared_port: bool) -> list[tuple[str, Any]]:
     return [
-        ("grpc.max_receive_message_length", max_body_bytes + 64 * 1024),
+        ("grpc.max_receive_message_length", service.max_body_bytes + 64 * 1024),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", _METADATA_LIMIT),
         ("grpc.absolute_max_metadata_size", 2 * _METADATA_LIMIT),
+        ("grpc.max_concurrent_streams", service.max_concurrent_streams),
+        ("grpc.max_allowed_incoming_connections", service.max_connections),
+        ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS),
+        ("grpc.http2.max_ping_strikes", _PING_STRIKES),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_ANSWER_MS),
         ("grpc.so_reuseport", int(shared_port)),  # otherwise a taken port is an error
     ]

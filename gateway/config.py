@@ -65,6 +65,19 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """gRPC without Envoy."""
     metrics_port: Port = 9464
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 20 * 1024 * 1024
+    tls_cert_file: str = ""
+    """The PEM certificate, its chain behind it, of both ports that callers use; empty: no TLS."""
+    tls_key_file: str = ""
+    tls_client_ca_file: str = ""
+    """Callers need a certificate of one of these authorities; empty: they need none."""
+    max_connections: Annotated[int, Meta(ge=1)] = 50_000
+    """How many connections Envoy holds at most, and how many each worker's own port."""
+    max_concurrent_streams: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1000
+    """How many calls one HTTP/2 connection carries at a time."""
+    request_read_timeout_s: Seconds = 60.0
+    """How long a request may take to arrive whole; its headers get 10 seconds of it at most."""
+    max_in_flight: Annotated[int, Meta(ge=0)] = 0
+    """How many calls a worker has in hand at most; further ones are turned away at once. 0: no limit."""
     shutdown_delay_s: Annotated[float, Meta(ge=0)] = 0.1
     """How long new calls are still taken after SIGTERM, while load balancers notice NOT_SERVING."""
     shutdown_grace_s: Seconds = 30.0
@@ -299,6 +312,13 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "GRPC_PORT": ("service.grpc_port", _int),
     "METRICS_PORT": ("service.metrics_port", _int),
     "MAX_BODY_BYTES": ("service.max_body_bytes", _int),
+    "TLS_CERT_FILE": ("service.tls_cert_file", str),
+    "TLS_KEY_FILE": ("service.tls_key_file", str),
+    "TLS_CLIENT_CA_FILE": ("service.tls_client_ca_file", str),
+    "MAX_CONNECTIONS": ("service.max_connections", _int),
+    "MAX_CONCURRENT_STREAMS": ("service.max_concurrent_streams", _int),
+    "REQUEST_READ_TIMEOUT_S": ("service.request_read_timeout_s", _float),
+    "MAX_IN_FLIGHT": ("service.max_in_flight", _int),
     "SHUTDOWN_DELAY_S": ("service.shutdown_delay_s", _float),
     "SHUTDOWN_GRACE_S": ("service.shutdown_grace_s", _float),
     "ALLOWED_API_KEYS": ("access.api_keys", _csv),

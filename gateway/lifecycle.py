@@ -32,6 +32,11 @@ class Lifecycle:
         self._watches_over = False
         self._waits: set[Wait] = set()
 
+    @property
+    def in_hand(self) -> int:
+        """How many calls are in hand."""
+        return len(self._calls)
+
     @contextlib.contextmanager
     def call(self) -> Iterator[None]:
         """Count the running task as a call in hand.

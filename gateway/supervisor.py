@@ -130,6 +130,12 @@ def envoy_settings(settings: Settings, upstreams: tuple[str, ...]) -> EnvoySetti
         stream_idle_timeout_s=max(settings.time.stream_s, settings.time.request_s, 600.0) + 60,
         cors_allow_origins=settings.access.cors_allow_origins,
         security_headers=settings.access.security_headers,
+        request_read_timeout_s=settings.service.request_read_timeout_s,
+        max_connections=settings.service.max_connections,
+        max_concurrent_streams=settings.service.max_concurrent_streams,
+        tls_cert_file=settings.service.tls_cert_file,
+        tls_key_file=settings.service.tls_key_file,
+        tls_client_ca_file=settings.service.tls_client_ca_file,
     )
 
 
@@ -192,12 +198,19 @@ async def _started(settings: Settings, workers: Workers, plan: Plan) -> None:
 
 
 async def _until_ready(settings: Settings) -> None:
-    url = f"http://{_host(settings)}:{settings.service.port}/readyz"
+    """Return when Envoy serves: the workers do already. With TLS it need not have a certificate that we would trust,
+    and may want one that we do not have, so that it listens has to do.
+    """
+    host, port = _host(settings), settings.service.port
     deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
         while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(url) as response:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                if settings.service.tls_cert_file:
+                    _, writer = await asyncio.open_connection(host.strip("[]"), port)
+                    writer.close()
+                    return
+                async with session.get(f"http://{host}:{port}/readyz") as response:
                     if response.status == 200:
                         return
             if asyncio.get_running_loop().time() > deadline:
@@ -232,12 +245,13 @@ def _host(settings: Settings) -> str:
 def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
     service = settings.service
     host = _host(settings)
+    public = f"{'https' if service.tls_cert_file else 'http'}://{host}:{service.port}"
     shown = key.reveal() if key is not None else "YOUR_KEY"
     lines = [
         "",
         "llmgateway is ready. Ctrl-C stops it.",
         *(
-            [f"  JSON and gRPC   http://{host}:{service.port}   (OpenAI base URL: http://{host}:{service.port}/v1)"]
+            [f"  JSON and gRPC   {public}   (OpenAI base URL: {public}/v1)"]
             if plan.envoy
             else [f"  workers         {plan.workers}, for Envoy at {plan.sockets or 'no fixed place'}"]
         ),
@@ -251,7 +265,7 @@ def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
     if plan.envoy:
         lines += [
             "",
-            f"  curl http://{host}:{service.port}/v1/chat/completions -H 'Authorization: Bearer {shown}' \\",
+            f"  curl {public}/v1/chat/completions -H 'Authorization: Bearer {shown}' \\",
             "    -H 'Content-Type: application/json' \\",
             '    -d \'{"model":"custom/echo","messages":[{"role":"user","content":"hello"}]}\'',
             "",

@@ -19,7 +19,19 @@ _ERRORS: Final = "errors"
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 """A whole answer is held until it is complete; 2048 embeddings of 3072 numbers as JSON are about 130 MB."""
 _MAX_HEADERS_KB: Final = 32
-_MAX_CONNECTIONS: Final = 50_000
+_HEADERS_TIMEOUT_S: Final = 10.0
+_EXPOSED: Final = ",".join(
+    (
+        "*",  # is no wildcard for a page that sends credentials, so what it needs is named too
+        "retry-after",
+        "x-request-id",
+        *(
+            f"x-ratelimit-{what}-{metric}"
+            for metric in ("requests", "tokens")
+            for what in ("limit", "remaining", "reset")
+        ),
+    )
+)
 _BREAKERS: Final = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
 _UNBOUNDED: Final = 1_000_000
 """Envoy's circuit breakers default to 1024 calls at once; the gateway has its own limits."""
@@ -34,7 +46,8 @@ class EnvoySettings:
     working directory of both. `request_read_timeout_s` bounds the arrival of a whole request, against slow callers.
     There is no limit on the whole answer, because the gateway owns deadlines; `stream_idle_timeout_s` limits silence
     and must be longer than any time-out of the gateway. `cors_allow_origins` are exact origins, or `*`; none means
-    no CORS.
+    no CORS. `tls_cert_file` and `tls_key_file` are PEM files, read by Envoy when it starts; without them it speaks no
+    TLS. With `tls_client_ca_file` callers need a certificate of one of its authorities.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +59,11 @@ class EnvoySettings:
     stream_idle_timeout_s: float = 600
     cors_allow_origins: tuple[str, ...] = ()
     security_headers: bool = True
+    max_connections: int = 50_000
+    max_concurrent_streams: int = 1000
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_client_ca_file: str = ""
 
 
 def render(settings: EnvoySettings) -> str:
@@ -65,7 +83,7 @@ def render(settings: EnvoySettings) -> str:
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
                     "typed_config": {
                         "@type": _type("resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"),
-                        "max_active_downstream_connections": _MAX_CONNECTIONS,
+                        "max_active_downstream_connections": settings.max_connections,
                     },
                 }
             ]
@@ -82,14 +100,34 @@ def _listener(settings: EnvoySettings) -> dict[str, Any]:
         "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
         "filter_chains": [
             {
+                **({"transport_socket": _tls(settings)} if settings.tls_cert_file else {}),
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
                         "typed_config": _connection_manager(settings),
                     }
-                ]
+                ],
             }
         ],
+    }
+
+
+def _tls(settings: EnvoySettings) -> dict[str, Any]:
+    files = {"certificate_chain": settings.tls_cert_file, "private_key": settings.tls_key_file}
+    common: dict[str, Any] = {
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "tls_certificates": [{name: {"filename": path} for name, path in files.items()}],
+    }
+    if settings.tls_client_ca_file:
+        common["validation_context"] = {"trusted_ca": {"filename": settings.tls_client_ca_file}}
+    return {
+        "name": "tls",
+        "typed_config": {
+            "@type": _type("transport_sockets.tls.v3.DownstreamTlsContext"),
+            "require_client_certificate": bool(settings.tls_client_ca_file),
+            "common_tls_context": common,
+        },
     }
 
 
@@ -105,10 +143,11 @@ def _connection_manager(settings: EnvoySettings) -> dict[str, Any]:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "max_request_headers_kb": _MAX_HEADERS_KB,
-        "request_headers_timeout": "10s",
+        "request_headers_timeout": _seconds(min(_HEADERS_TIMEOUT_S, settings.request_read_timeout_s)),
         "request_timeout": _seconds(settings.request_read_timeout_s),
         "stream_idle_timeout": _seconds(settings.stream_idle_timeout_s),
         "common_http_protocol_options": {"idle_timeout": "600s"},
+        "http2_protocol_options": {"max_concurrent_streams": settings.max_concurrent_streams},
         "generate_request_id": True,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
@@ -181,7 +220,7 @@ def _cors_policy(origins: Iterable[str]) -> dict[str, Any]:
         "allow_origin_string_match": [{"exact": origin} for origin in origins],
         "allow_methods": "*",
         "allow_headers": "*",
-        "expose_headers": "*",
+        "expose_headers": _EXPOSED,
         "max_age": "600",
         "forward_not_matching_preflights": False,
     }
@@ -256,7 +295,9 @@ def _cluster(settings: EnvoySettings) -> dict[str, Any]:
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": _type("upstreams.http.v3.HttpProtocolOptions"),
-                "explicit_http_config": {"http2_protocol_options": {}},
+                "explicit_http_config": {
+                    "http2_protocol_options": {"max_concurrent_streams": settings.max_concurrent_streams}
+                },
             }
         },
         "load_assignment": {

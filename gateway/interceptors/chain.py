@@ -8,6 +8,7 @@ from gateway.interceptors.auth import AuthInterceptor
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.errors import ErrorInterceptor
 from gateway.interceptors.in_flight import InFlightInterceptor
+from gateway.interceptors.load_shedding import LoadSheddingInterceptor
 from gateway.interceptors.metrics import MetricsInterceptor
 from gateway.interceptors.request_id import RequestIdInterceptor
 from gateway.interceptors.tracing import TracingInterceptor
@@ -18,9 +19,15 @@ from gateway.telemetry.traces import Traces
 
 
 def build_chain(
-    keys: Keys, metrics: Metrics, lifecycle: Lifecycle, traces: Traces | None, clock: Callable[[], float]
+    keys: Keys,
+    metrics: Metrics,
+    lifecycle: Lifecycle,
+    traces: Traces | None,
+    clock: Callable[[], float],
+    *,
+    max_in_flight: int = 0,
 ) -> InterceptorChain:
-    """Return the chain, outermost first. Without `traces` nothing is traced."""
+    """Return the chain, outermost first. Without `traces` nothing is traced, with `max_in_flight` 0 nothing is shed."""
     return InterceptorChain(
         (
             ErrorInterceptor(),  # outermost, so that everything inside sees typed errors
@@ -29,6 +36,8 @@ def build_chain(
             TrailersInterceptor(),  # inside the request id, which its trailers repeat
             AccessLogInterceptor(clock),  # outside auth, so that refused calls are logged too
             MetricsInterceptor(metrics, clock),  # outside auth, so that refused calls are counted too
+            # outside the count of calls in hand, with nothing to wait for in between
+            *((LoadSheddingInterceptor(lifecycle, max_in_flight),) if max_in_flight else ()),
             InFlightInterceptor(lifecycle),  # outside auth: a shutdown waits for look-ups too
             AuthInterceptor(keys),  # last: a handler never runs without a caller
         ),

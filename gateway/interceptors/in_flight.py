@@ -5,7 +5,7 @@ from typing import Any, Final
 from gateway.interceptors.base import Proceed, Rpc
 from gateway.lifecycle import Lifecycle
 
-_LOOKS_ON: Final = ("/grpc.", "/llmgateway.v1.SystemService/")
+LOOKS_ON: Final = ("/grpc.", "/llmgateway.v1.SystemService/")
 """Health, reflection and probes: some of them run for ever."""
 
 
@@ -16,6 +16,6 @@ class InFlightInterceptor:
         self._lifecycle = lifecycle
 
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
-        enter = self._lifecycle.watch if rpc.method.startswith(_LOOKS_ON) else self._lifecycle.call
+        enter = self._lifecycle.watch if rpc.method.startswith(LOOKS_ON) else self._lifecycle.call
         with enter():
             return await proceed()
