@@ -101,7 +101,8 @@ async def test_a_vendor_s_words_go_to_the_caller_alone(
             seen.append(caught.value.response.text)
         log = "".join(capfd.readouterr())
 
-    assert log.count(f"provider={provider}") == len(seen)
+    lines = [line for line in log.splitlines() if "] request " in line and f"provider={provider}" in line]
+    assert len(lines) == len(seen)
     assert "canary" not in log
     assert f"no {PROMPT}" in seen[0]
     assert PROVIDER_KEY not in "".join(seen)
