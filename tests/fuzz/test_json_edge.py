@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tests.fuzz.answers import bounded, check_http, compact
-from tests.fuzz.requests import CHATS, EMBEDDINGS, MODELS, VALUES, nearly_right, torn
+from tests.fuzz.inputs import CHATS, EMBEDDINGS, MODELS, VALUES, nearly_right, torn
 from tests.support.stack import KEY
 
 CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tests.fuzz.answers import bounded, check_http, compact
-from tests.fuzz.requests import VALUES
+from tests.fuzz.inputs import VALUES
 from tests.fuzz.test_typed_edge import METHODS, ask, messages
 from tests.support.operated import Operated, operated
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.app import SERVICE_NAMES
 from llmgateway.v1 import chat_service_pb2 as chat_pb
 from tests.fuzz.answers import bounded, check_status
-from tests.fuzz.requests import CHATS, MODELS, VALUES, nearly_right
+from tests.fuzz.inputs import CHATS, MODELS, VALUES, nearly_right
 from tests.support.stack import AUTH, Stack
 
 METHODS: dict[str, tuple[type[Message], bool]] = {
