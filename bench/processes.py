@@ -68,7 +68,7 @@ class Process:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if _answers(port, path):
                     return
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks, bounded by the deadline above
         raise Failed(f"{self.name} was not ready after {deadline_s:.0f} s\n{self._tail()}")
 
     def check(self) -> None:
