@@ -23,7 +23,7 @@ from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.dispatch.estimates import CostEstimator
 from gateway.dispatch.listing import Listing
-from gateway.health.history import writing_history
+from gateway.health.history import CheckHistory, writing
 from gateway.health.provider_checks import ProviderChecks
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
@@ -273,7 +273,9 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         traces = await stack.enter_async_context(running_traces(settings.telemetry))
         state = await stack.enter_async_context(open_state(settings))
-        history = await stack.enter_async_context(writing_history(state.database, now_ms, settings.health.history_days))
+        history = await stack.enter_async_context(
+            writing(CheckHistory(state.database, now_ms, settings.health.history_days))
+        )
         metrics = Metrics(registry or CollectorRegistry(), commit)
         checks = ProviderChecks(metrics, history, clock=now_ms, new_id=CallIds(now_ms), owner=state.process)
         app = App(state, metrics, checks, traces, commit)

@@ -14,7 +14,7 @@ from gateway.storage.database import Database
 from gateway.storage.migrate import revisions
 
 _log = structlog.get_logger("gateway.health")
-_PAUSE_S: Final = 2.0
+_PAUSE_S: Final = 1.0
 _LIMIT_S: Final = 2.0
 
 Status = Literal["ok", "degraded", "failed"]

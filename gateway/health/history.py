@@ -16,20 +16,23 @@ _log = structlog.get_logger("gateway.health")
 _BACKLOG: Final = 10_000
 """Checks that wait while the database is away; then the oldest are given up."""
 _GATHER_S: Final = 0.2
-_RETRY_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
 _WRITE_LIMIT_S: Final = 10.0
 _DAY_MS: Final = 86_400_000
 
 
 class CheckHistory:
-    """The checks of this process on their way into the database. `clock` tells Unix milliseconds."""
+    """The checks of this process on their way into the database.
 
-    def __init__(self, database: Database, clock: Callable[[], int], keep_days: int) -> None:
+    `clock` tells Unix milliseconds. While the database is away it is tried again every `retry_s` seconds.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], int], keep_days: int, *, retry_s: float = 5.0) -> None:
         self.keep_days = keep_days
         """How long checks are kept there, whoever made them."""
         self._database = database
         self._clock = clock
+        self._retry_s = retry_s
         self._waiting: deque[ProviderCheck] = deque(maxlen=_BACKLOG)
         self._dirty = asyncio.Event()
         self._prune_at = 0
@@ -44,7 +47,7 @@ class CheckHistory:
         away = False
         while True:
             await self._dirty.wait()
-            await asyncio.sleep(_RETRY_S if away else _GATHER_S)
+            await asyncio.sleep(self._retry_s if away else _GATHER_S)
             self._dirty.clear()
             try:
                 async with asyncio.timeout(_WRITE_LIMIT_S):
@@ -72,9 +75,8 @@ class CheckHistory:
 
 
 @contextlib.asynccontextmanager
-async def writing_history(database: Database, clock: Callable[[], int], keep_days: int) -> AsyncIterator[CheckHistory]:
-    """Yield a history whose checks are stored in the background; what still waits when it is left is given up."""
-    history = CheckHistory(database, clock, keep_days)
+async def writing(history: CheckHistory) -> AsyncIterator[CheckHistory]:
+    """Store the history's checks in the background until the block is left; what still waits then is given up."""
     writer = asyncio.create_task(history.write_forever())
     try:
         yield history

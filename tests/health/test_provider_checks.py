@@ -65,7 +65,7 @@ async def test_a_provider_goes_down_and_comes_back(vendor: Vendor, tmp_path: Pat
     assert down["reason"] == "PROVIDER_ERROR"
     assert down["last_success_time"] < down["last_check_time"]
     assert 0 < down["checks"]["error_rate"] < 1
-    assert down["calls"] == {}
+    assert down["calls"] == {"total": 0, "failed": 0, "error_rate": 0}
     assert back["last_success_time"] > down["last_success_time"]
     assert "reason" not in back
     assert [(each.state, each.reason) for each in typed] == [("down", "PROVIDER_ERROR")] * 2

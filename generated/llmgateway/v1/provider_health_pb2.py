@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#llmgateway/v1/provider_health.proto\x12\rllmgateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n\x0eProviderHealth\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x33\n\x0flast_check_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_success_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nlatency_ms\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12-\n\x06\x63hecks\x18\x07 \x01(\x0b\x32\x1d.llmgateway.v1.RecentAttempts\x12,\n\x05\x63\x61lls\x18\x08 \x01(\x0b\x32\x1d.llmgateway.v1.RecentAttemptsB\r\n\x0b_latency_ms\"C\n\x0eRecentAttempts\x12\r\n\x05total\x18\x01 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x05\x12\x12\n\nerror_rate\x18\x03 \x01(\x01\"0\n\rProviderState\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\"\xc6\x01\n\rProviderCheck\x12\x10\n\x08provider\x18\x01 \x01(\t\x12.\n\ncheck_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nlatency_ms\x18\x05 \x01(\x05\x12,\n\x05\x63\x61lls\x18\x06 \x01(\x0b\x32\x1d.llmgateway.v1.RecentAttempts\x12\x12\n\nchecked_by\x18\x07 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#llmgateway/v1/provider_health.proto\x12\rllmgateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n\x0eProviderHealth\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x33\n\x0flast_check_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_success_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nlatency_ms\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12-\n\x06\x63hecks\x18\x07 \x01(\x0b\x32\x1d.llmgateway.v1.RecentAttempts\x12,\n\x05\x63\x61lls\x18\x08 \x01(\x0b\x32\x1d.llmgateway.v1.RecentAttemptsB\r\n\x0b_latency_ms\"v\n\x0eRecentAttempts\x12\x12\n\x05total\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06\x66\x61iled\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nerror_rate\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_totalB\t\n\x07_failedB\r\n\x0b_error_rate\"0\n\rProviderState\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\"\xda\x01\n\rProviderCheck\x12\x10\n\x08provider\x18\x01 \x01(\t\x12.\n\ncheck_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\nlatency_ms\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12,\n\x05\x63\x61lls\x18\x06 \x01(\x0b\x32\x1d.llmgateway.v1.RecentAttempts\x12\x12\n\nchecked_by\x18\x07 \x01(\tB\r\n\x0b_latency_msb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVIDERHEALTH']._serialized_start=88
   _globals['_PROVIDERHEALTH']._serialized_end=394
   _globals['_RECENTATTEMPTS']._serialized_start=396
-  _globals['_RECENTATTEMPTS']._serialized_end=463
-  _globals['_PROVIDERSTATE']._serialized_start=465
-  _globals['_PROVIDERSTATE']._serialized_end=513
-  _globals['_PROVIDERCHECK']._serialized_start=516
-  _globals['_PROVIDERCHECK']._serialized_end=714
+  _globals['_RECENTATTEMPTS']._serialized_end=514
+  _globals['_PROVIDERSTATE']._serialized_start=516
+  _globals['_PROVIDERSTATE']._serialized_end=564
+  _globals['_PROVIDERCHECK']._serialized_start=567
+  _globals['_PROVIDERCHECK']._serialized_end=785
 # @@protoc_insertion_point(module_scope)
