@@ -13,18 +13,22 @@ from grpc_health.v1.health import OVERALL_HEALTH, aio
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from gateway.admission.admission import CallIds
 from gateway.catalog.known import KnownModels
 from gateway.catalog.shipped import shipped_catalog
-from gateway.config import ServiceSettings, Settings, version
+from gateway.config import ProviderSettings, ServiceSettings, Settings, version
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
 from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.dispatch.estimates import CostEstimator
 from gateway.dispatch.listing import Listing
+from gateway.health.history import CheckHistory, writing
+from gateway.health.provider_checks import ProviderChecks
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
+from gateway.providers.base import Provider
 from gateway.providers.registry import build_provider
 from gateway.providers.upstream import open_session
 from gateway.services.admin_service import AdminService
@@ -34,7 +38,8 @@ from gateway.services.model_service import ModelService
 from gateway.services.openai_service import OpenAIService
 from gateway.services.system_service import SystemService
 from gateway.services.usage_service import UsageService
-from gateway.state import State, open_state
+from gateway.state import State, now_ms, open_state
+from gateway.storage.provider_health import ProviderCheckQueries
 from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
@@ -69,6 +74,7 @@ SERVICE_NAMES: Final = tuple(
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
+SYSTEM_SERVICE: Final = system_service_pb2.DESCRIPTOR.services_by_name["SystemService"].full_name
 _METADATA_LIMIT: Final = 64 * 1024
 """Request headers that Envoy lets through must fit; gRPC's own default of 8 KiB is below that."""
 _PING_INTERVAL_MS: Final = 10_000
@@ -87,6 +93,7 @@ class _Generation(msgspec.Struct, frozen=True):
     """Everything that one value of the settings builds."""
 
     settings: Settings
+    providers: dict[str, tuple[Provider, ProviderSettings]]
     chain: InterceptorChain
     table: HandlerTable
     resources: contextlib.AsyncExitStack
@@ -96,18 +103,20 @@ class App:
     """A running worker. `grpc_port` is its bound TCP port."""
 
     def __init__(
-        self, state: State, lifecycle: Lifecycle, registry: CollectorRegistry, traces: Traces | None, commit: str
+        self, state: State, metrics: Metrics, checks: ProviderChecks, traces: Traces | None, commit: str
     ) -> None:
         self._state = state
-        self.lifecycle: Final = lifecycle
-        self.registry: Final = registry
+        self.lifecycle: Final = Lifecycle()
+        self._checks = checks
+        self._dependencies = state.dependencies()
         self.grpc_port = 0
-        self._metrics = Metrics(registry, commit)
+        self._metrics = metrics
         self.reloads: Final = self._metrics.config_reloads
         self._traces = traces
         self._commit = commit
         self._retiring: set[asyncio.Task[None]] = set()
         self._health = aio.HealthServicer()
+        self._watch: asyncio.Task[None] | None = None
         self._generation: _Generation
         self.switch: Switch
         self._server: grpc.aio.Server
@@ -116,7 +125,7 @@ class App:
         """Build the first generation."""
         self._generation = await self._build(settings)
         self.switch = Switch(self._generation.chain, self._generation.table)
-        self._metrics.configured(version(settings), time.time(), settings.enabled_providers())
+        await self._follow(self._generation)
 
     async def reload(self, settings: Settings) -> None:
         """Serve new calls by these settings. Calls in hand keep the old ones, which are closed when the last has ended.
@@ -126,7 +135,7 @@ class App:
         new, old = await self._build(settings), self._generation
         self.switch.turn(new.chain, new.table)
         self._generation = new
-        self._metrics.configured(version(settings), time.time(), settings.enabled_providers())
+        await self._follow(new)
         task = asyncio.create_task(self._retire(old))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
@@ -140,6 +149,7 @@ class App:
         await server.start()
         for name in (OVERALL_HEALTH, *SERVICE_NAMES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._watch = asyncio.create_task(self._dependencies.watch(self._tell_health))
 
     async def drain(self, delay: float, grace: float) -> None:
         """Turn NOT_SERVING; `delay` seconds later take no new calls, and give those in hand `grace` seconds to end."""
@@ -158,10 +168,24 @@ class App:
 
     async def aclose(self) -> None:
         """Close every generation. No call is in hand any more."""
-        for task in self._retiring:
+        tasks = [*self._retiring, *([self._watch] if self._watch is not None else ())]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._checks.aclose()
         await self._generation.resources.aclose()
+
+    async def _follow(self, generation: _Generation) -> None:
+        self._metrics.configured(version(generation.settings), time.time(), generation.providers)
+        await self._checks.follow(generation.providers, generation.settings.health)
+
+    async def _tell_health(self) -> None:
+        """Say by gRPC's health protocol what readiness says. What tells of it stays up itself."""
+        statuses = health_pb2.HealthCheckResponse
+        status = statuses.NOT_SERVING if self._dependencies.missing else statuses.SERVING
+        for name in (OVERALL_HEALTH, *SERVICE_NAMES):
+            if name != SYSTEM_SERVICE:
+                await self._health.set(name, status)
 
     async def _retire(self, old: _Generation) -> None:
         try:
@@ -173,7 +197,7 @@ class App:
         hooks = [outgoing_trace_context()] if self._traces is not None else []
         async with contextlib.AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session(settings.time.connect_s, hooks))
-            providers = {}
+            providers: dict[str, tuple[Provider, ProviderSettings]] = {}
             equipped = await self._state.with_stored_keys(settings)
             for name, provider_settings in equipped.enabled_providers().items():
                 provider = build_provider(name, provider_settings, session)
@@ -202,13 +226,23 @@ class App:
                 OpenAIService(chat, embeddings, directory), server
             )
             system_service_pb2_grpc.add_SystemServiceServicer_to_server(
-                SystemService(self.lifecycle, self._commit, version(settings)), server
+                SystemService(
+                    self.lifecycle,
+                    self._dependencies,
+                    self._checks,
+                    commit=self._commit,
+                    config_version=version(settings),
+                ),
+                server,
             )
             usage, administration = self._state.usage(), self._state.administration(keys, settings.providers)
             usage_service_pb2_grpc.add_UsageServiceServicer_to_server(
                 UsageService(usage, admission, keys, CostEstimator(catalog, admission)), server
             )
-            admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(administration, usage), server)
+            history = ProviderCheckQueries(self._state.database)
+            admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
+                AdminService(administration, usage, history), server
+            )
             chain = build_chain(
                 keys,
                 self._metrics,
@@ -217,7 +251,7 @@ class App:
                 time.monotonic,
                 max_in_flight=settings.service.max_in_flight,
             )
-            return _Generation(settings, chain, table, stack.pop_all())
+            return _Generation(settings, providers, chain, table, stack.pop_all())
         raise AssertionError("the stack swallows no exception")
 
 
@@ -239,7 +273,12 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         traces = await stack.enter_async_context(running_traces(settings.telemetry))
         state = await stack.enter_async_context(open_state(settings))
-        app = App(state, Lifecycle(), registry or CollectorRegistry(), traces, commit)
+        history = await stack.enter_async_context(
+            writing(CheckHistory(state.database, now_ms, settings.health.history_days))
+        )
+        metrics = Metrics(registry or CollectorRegistry(), commit)
+        checks = ProviderChecks(metrics, history, clock=now_ms, new_id=CallIds(now_ms), owner=state.process)
+        app = App(state, metrics, checks, traces, commit)
         await app.start(settings)
         stack.push_async_callback(app.aclose)
         server = grpc.aio.server(

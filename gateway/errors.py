@@ -75,6 +75,10 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
 
 
+PROVIDER_FAILURES: Final = frozenset({Reason.PROVIDER_ERROR, Reason.PROVIDER_OVERLOADED, Reason.PROVIDER_TIMEOUT})
+"""The reasons that say of a provider that it does not work now, whatever it is asked."""
+
+
 class Fault(StrEnum):
     """Who has to act: the caller, the operator's policy, the provider or the gateway."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from redis.asyncio import Redis
 
 from gateway.admission.administration import Administration
 from gateway.admission.admission import Admission
@@ -23,6 +24,7 @@ from gateway.admission.restore import used_so_far
 from gateway.admission.secret_store import SecretStore
 from gateway.admission.vault import Vault, VaultError, master_key_file
 from gateway.config import Secret, Settings, StorageSettings
+from gateway.health.dependencies import Dependencies
 from gateway.storage.database import Database, DatabaseError, open_database
 from gateway.storage.ledger import Ledger, open_ledger
 from gateway.storage.migrate import migrate
@@ -70,7 +72,27 @@ class State:
         self._settings = settings
         self._stored = stored
         self._ledger = ledger
+        self.redis: Redis | None
         self.limiter: Limiter
+
+    @property
+    def database(self) -> Database:
+        """The database that everything is stored in."""
+        return self._stored.database
+
+    @property
+    def process(self) -> str:
+        """The name of this process in the ledger."""
+        return self._ledger.owner
+
+    def dependencies(self) -> Dependencies:
+        """Return what tells how database and Redis are."""
+        return Dependencies(
+            self.database,
+            self.redis,
+            needs_redis=self._settings.storage.redis_away == "refuse",
+            writes=lambda: self._ledger.available,
+        )
 
     def serve_by(self, settings: Settings, book: Book) -> tuple[KeyRing, Admission]:
         """Return what calls need under these settings; `book` knows the models' prices."""
@@ -125,26 +147,37 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         open_ledger(stored.database, _journals(storage, stored.database), now_ms) as ledger,
     ):
         state = State(settings, stored, ledger)
-        async with _open_limiter(storage, state.history) as state.limiter:
+        async with (
+            _open_redis(storage) as state.redis,
+            _open_limiter(storage, state.redis, state.history) as state.limiter,
+        ):
             yield state
 
 
 @contextlib.asynccontextmanager
-async def _open_limiter(settings: StorageSettings, history: History) -> AsyncIterator[Limiter]:
+async def _open_redis(settings: StorageSettings) -> AsyncIterator[Redis | None]:
+    redis = connect(settings.redis_url, _REDIS_TIMEOUT_S) if settings.redis_url else None
+    try:
+        yield redis
+    finally:
+        if redis is not None:
+            await redis.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _open_limiter(settings: StorageSettings, redis: Redis | None, history: History) -> AsyncIterator[Limiter]:
     """Yield Redis's limiter where there is a Redis, else one of this process that knows what was used so far."""
     local = MemoryLimiter()
-    if not settings.redis_url:
+    if redis is None:
         for used in await history():
             local.restore(used.rules, used.charge, used.at_ns)
         yield local
         return
-    redis = connect(settings.redis_url, _REDIS_TIMEOUT_S)
     shared = RedisLimiter(redis, history=history)
     try:
         yield LocalFallbackLimiter(shared, local) if settings.redis_away == "count_alone" else shared
     finally:
         await shared.aclose()
-        await redis.aclose()
 
 
 def _journals(settings: StorageSettings, database: Database) -> Path:

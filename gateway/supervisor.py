@@ -198,8 +198,10 @@ async def _started(settings: Settings, workers: Workers, plan: Plan) -> None:
 
 
 async def _until_ready(settings: Settings) -> None:
-    """Return when Envoy serves: the workers do already. With TLS it need not have a certificate that we would trust,
-    and may want one that we do not have, so that it listens has to do.
+    """Return when Envoy serves: the workers do already, ready or not.
+
+    With TLS it need not have a certificate that we would trust, and may want one that we do not have, so that it
+    listens has to do.
     """
     host, port = _host(settings), settings.service.port
     deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
@@ -210,7 +212,7 @@ async def _until_ready(settings: Settings) -> None:
                     _, writer = await asyncio.open_connection(host.strip("[]"), port)
                     writer.close()
                     return
-                async with session.get(f"http://{host}:{port}/readyz") as response:
+                async with session.get(f"http://{host}:{port}/livez") as response:
                     if response.status == 200:
                         return
             if asyncio.get_running_loop().time() > deadline:

@@ -44,6 +44,8 @@ HTTP_RULES = {
     f"{SYSTEM}.Live": [("get", "/livez", "")],
     f"{SYSTEM}.Ready": [("get", "/readyz", "")],
     f"{SYSTEM}.Health": [("get", "/healthz", ""), ("get", "/health", "")],
+    f"{SYSTEM}.ListProviderHealth": [("get", "/health/providers", "")],
+    f"{SYSTEM}.GetHealthSummary": [("get", "/api/v1/ai/health", "")],
     f"{SYSTEM}.GetVersion": [("get", "/version", "")],
     f"{USAGE}.GetUsage": [("get", "/api/v1/ai/usage", "")],
     f"{USAGE}.GetQuota": [("get", "/api/v1/ai/quota", "")],
@@ -63,6 +65,7 @@ HTTP_RULES = {
     f"{ADMIN}.ReencryptSecrets": [("post", "/admin/v1/provider-keys:reencrypt", "*")],
     f"{ADMIN}.ListUsage": [("get", "/admin/v1/usage", "")],
     f"{ADMIN}.ExportUsage": [("get", "/admin/v1/usage:export", "")],
+    f"{ADMIN}.ListProviderChecks": [("get", "/admin/v1/provider-checks", "")],
 }
 NATIVE_ONLY = {
     "llmgateway.v1.ChatService.CreateChatCompletion",

@@ -9,6 +9,7 @@ from gateway.config.secret import Secret
 from gateway.config.settings import (
     VENDOR_FIELDS,
     AccessSettings,
+    HealthSettings,
     LimitSettings,
     LimitSpec,
     ProviderSettings,
@@ -25,6 +26,7 @@ __all__ = [
     "VENDOR_FIELDS",
     "AccessSettings",
     "ConfigError",
+    "HealthSettings",
     "LimitSettings",
     "LimitSpec",
     "ProviderSettings",

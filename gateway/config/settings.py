@@ -173,6 +173,17 @@ class StorageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Encrypt stored secrets: the first one writes, all of them read. Default: a file beside the SQLite file."""
 
 
+class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How providers are checked in the background."""
+
+    check_interval_s: Annotated[float, Meta(ge=0, le=86400)] = 30.0
+    """The time between two checks of a provider; 0 turns them off."""
+    check_timeout_s: Seconds = 5.0
+    """When a check has failed that has no answer yet."""
+    history_days: Annotated[int, Meta(ge=1, le=3660)] = 7
+    """How long checks stay in the database."""
+
+
 class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator sees."""
 
@@ -211,6 +222,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models: dict[ModelId, ModelFacts] = {}
     """What the operator knows of models, before what vendors and the shipped catalog say. Keys are `provider/model`;
     `provider/*` is every model without an entry. E.g. `local/qwen: {prices: {input: 0, output: 0}}`."""
+    health: HealthSettings = HealthSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     def enabled_providers(self) -> dict[str, ProviderSettings]:

@@ -21,7 +21,7 @@ local REPLIES = {
   [500] = {"server_error", nil, "The gateway failed to answer."},
   [501] = {"invalid_request_error", "unsupported", "The gateway does not support this."},
   [502] = {"server_error", nil, "The connection to the gateway broke off."},
-  [503] = {"service_unavailable_error", "server_is_overloaded", "The gateway is not available. Try again soon."},
+  [503] = {"service_unavailable_error", "server_is_overloaded", "No worker of the gateway is there to answer. Try again soon."},
   [504] = {"server_error", "timeout", "The gateway did not answer in time."},
 }
 local UNKNOWN_CALLER_ERROR = {"invalid_request_error", nil, "The request was refused."}

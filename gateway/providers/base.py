@@ -110,6 +110,13 @@ class Provider(Protocol):
         """Return what the vendor lists now. Raises UnsupportedFeature if it has no list."""
         ...
 
+    async def check(self) -> None:
+        """Ask the vendor for something small; whatever the error means for calls, it answers unless this raises.
+
+        Costs nothing at the vendor, and uses the configured key.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Release connections. Calls under way fail."""
         ...

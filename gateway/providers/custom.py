@@ -122,6 +122,9 @@ class CustomProvider:
             ListedModel(id=custom_embeddings.MODEL, capabilities=("embeddings",)),
         ]
 
+    async def check(self) -> None:
+        """There is nothing that could be away."""
+
     async def aclose(self) -> None:
         """Nothing to release."""
 

@@ -171,6 +171,9 @@ class OpenAIProvider:
             answer = await response.read()
         return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
 
+    async def check(self) -> None:
+        await self.models()
+
     def _post(
         self, url: URL, body: bytes, own_key: Secret | None
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:

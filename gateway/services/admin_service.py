@@ -9,11 +9,14 @@ from google.api.httpbody_pb2 import HttpBody
 from gateway.admission.administration import Administration
 from gateway.config import Secret
 from gateway.errors import GatewayError, InternalError, InvalidRequest
+from gateway.services.health_codec import check_filter, check_message
 from gateway.services.key_codec import key_message, limit_spec, optional_text, project_message, text, timestamp
 from gateway.services.paging import page_place, page_size, page_token
 from gateway.services.usage_codec import call_filter, call_message
 from gateway.services.usage_csv import csv_error, csv_header, csv_lines
+from gateway.storage.provider_health import ProviderCheckQueries
 from gateway.storage.usage_queries import UsageQueries
+from llmgateway.v1 import admin_health_pb2 as health_pb
 from llmgateway.v1 import admin_key_pb2 as pb
 from llmgateway.v1 import admin_usage_pb2 as usage_pb
 from llmgateway.v1.admin_service_pb2_grpc import AdminServiceServicer
@@ -28,9 +31,10 @@ _EXPORTED: Final = 1000
 class AdminService(AdminServiceServicer):
     """`AdminService` of the contract."""
 
-    def __init__(self, administration: Administration, usage: UsageQueries) -> None:
+    def __init__(self, administration: Administration, usage: UsageQueries, checks: ProviderCheckQueries) -> None:
         self._admin = administration
         self._usage = usage
+        self._checks = checks
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Context) -> pb.CreateKeyResponse:
         key, secret = await self._admin.create_key(
@@ -115,6 +119,17 @@ class AdminService(AdminServiceServicer):
         except Exception as exc:  # an HTTP caller does not see the status of a stream that has begun
             yield HttpBody(data=csv_error((exc if isinstance(exc, GatewayError) else InternalError()).message))
             raise
+
+    async def ListProviderChecks(
+        self, request: health_pb.ListProviderChecksRequest, context: Context
+    ) -> health_pb.ListProviderChecksResponse:
+        size = page_size(request.page_size)
+        place = page_place(request.page_token)
+        checks = await self._checks.checks(check_filter(request), after=place, limit=size + 1)
+        more = (checks[size - 1].checked_at, checks[size - 1].id) if len(checks) > size else None
+        return health_pb.ListProviderChecksResponse(
+            checks=map(check_message, checks[:size]), next_page_token=page_token(more)
+        )
 
 
 def _seconds(request: Any, name: str, least: int = 0) -> int:

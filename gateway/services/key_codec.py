@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +15,9 @@ from gateway.errors import InvalidRequest
 from llmgateway.v1 import key_pb2, limit_pb2
 
 _LONGEST: Final = 200
+_EARLIEST: Final = 0
+_LATEST: Final = 253_402_300_799
+"""The last second of the year 9999."""
 _COUNTED: Final = (
     "requests_per_minute",
     "tokens_per_minute",
@@ -109,3 +112,13 @@ def timestamp(ms: int | None) -> Timestamp | None:
     message = Timestamp()
     message.FromMilliseconds(ms)
     return message
+
+
+def optional_milliseconds(request: Any, name: str) -> int | None:
+    """Return a request's timestamp as Unix milliseconds, None if it is unset. Raises InvalidRequest."""
+    if not request.HasField(name):
+        return None
+    time: Timestamp = getattr(request, name)
+    if not _EARLIEST <= time.seconds <= _LATEST:  # which databases and JSON could not take
+        raise InvalidRequest(f"Invalid value for '{name}': expected a time from 1970 to 9999.", param=name)
+    return time.ToMilliseconds()

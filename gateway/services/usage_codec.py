@@ -4,12 +4,10 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast, get_args
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from gateway.admission.permit import Estimate
 from gateway.admission.quota import dollars
 from gateway.errors import InvalidRequest
-from gateway.services.key_codec import timestamp
+from gateway.services.key_codec import optional_milliseconds, timestamp
 from gateway.storage.usage_queries import CallFilter, Group, UsageAnswer, UsageQuestion, UsageTotals
 from llmgateway.v1 import admin_usage_pb2, usage_pb2, usage_service_pb2
 
@@ -101,8 +99,8 @@ def call_filter(request: admin_usage_pb2.ListUsageRequest | admin_usage_pb2.Expo
     """Return which calls are asked for. Raises InvalidRequest."""
     names = ("key_id", "project_id", "provider", "model", "outcome", "request_id")
     return CallFilter(
-        started_from=_milliseconds(request.start_time) if request.HasField("start_time") else None,
-        started_before=_milliseconds(request.end_time) if request.HasField("end_time") else None,
+        started_from=optional_milliseconds(request, "start_time"),
+        started_before=optional_milliseconds(request, "end_time"),
         **{name: _filter(getattr(request, name), name) for name in names},
     )
 
@@ -122,10 +120,6 @@ def _filter(value: str, param: str) -> str | None:
     if "\0" in value:  # which no database takes
         raise InvalidRequest(f"Invalid value for '{param}'.", param=param)
     return value or None
-
-
-def _milliseconds(time: Timestamp) -> int:
-    return time.ToMilliseconds()
 
 
 def _day(text: str, param: str) -> dt.date | None:

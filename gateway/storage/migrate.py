@@ -1,11 +1,13 @@
 """Brings a database to the current schema, from empty or from any earlier version."""
 
+import functools
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from gateway.storage.database import Database
 
@@ -19,6 +21,13 @@ def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     return config
+
+
+@functools.cache
+def revisions() -> tuple[str, ...]:
+    """Return the revisions of the schema that this code knows, oldest first."""
+    found = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    return tuple(reversed([script.revision for script in found]))
 
 
 async def migrate(database: Database, revision: str = "head") -> None:

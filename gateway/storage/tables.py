@@ -155,3 +155,26 @@ class UsageDay(Table):
     cost_nano: Mapped[int]
 
     __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class ProviderHealth(Table):
+    """One check of a provider, as one process saw it, and how calls at it went in the five minutes before."""
+
+    __tablename__ = "provider_health"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str]
+    checked_at: Mapped[int]
+    checked_by: Mapped[str]
+    """The journal of the process that checked."""
+    up: Mapped[bool]
+    reason: Mapped[str]
+    """Why it is not up: a reason of the error table; empty when it is."""
+    latency_ms: Mapped[int] = mapped_column(Integer)
+    recent_calls: Mapped[int] = mapped_column(Integer)
+    recent_failed_calls: Mapped[int] = mapped_column(Integer)
+
+    __table_args__ = (
+        Index("ix_provider_health_checked", "checked_at", "id"),
+        Index("ix_provider_health_provider", "provider", "checked_at", "id"),
+    )

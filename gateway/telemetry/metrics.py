@@ -9,7 +9,8 @@ from typing import Final, Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from gateway import __version__
-from gateway.errors import Fault, GatewayError
+from gateway.errors import PROVIDER_FAILURES
+from gateway.telemetry.outcomes import ProviderOutcomes
 from gateway.telemetry.record import CallRecord
 from gateway.telemetry.usage import cached_tokens, reasoning_tokens
 from gateway.wire.completion import Usage
@@ -110,7 +111,7 @@ class Metrics:
         self._provider_up = _Children(
             Gauge(
                 "llmgateway_provider_up",
-                "Whether a provider's last answer was one, and not its failure.",
+                "Whether a provider answered its last check; none before the first.",
                 ("provider",),
                 registry=registry,
             )
@@ -131,6 +132,8 @@ class Metrics:
         build.labels(__version__, commit, platform.python_version()).set(1)
         ProcessCollector(registry=registry)
         self._models: set[tuple[str, str]] = set()
+        self.outcomes: Final = ProviderOutcomes()
+        """How calls at each provider went lately."""
 
     def configured(self, version: str, when: float, providers: Iterable[str]) -> None:
         """Note the settings in force, when they were loaded (seconds since 1970), and their providers."""
@@ -139,8 +142,11 @@ class Metrics:
         self._config_loaded.set(when)
         names = tuple(providers)
         self._provider_up.keep(names)
-        for name in names:
-            self._provider_up(name).set(1)
+        self.outcomes.keep(names)
+
+    def provider_checked(self, provider: str, *, up: bool) -> None:
+        """Note how a provider's check went."""
+        self._provider_up(provider).set(up)
 
     def observe(self, method: str, reason: str, seconds: float, record: CallRecord) -> None:
         """Count one finished RPC."""
@@ -149,11 +155,11 @@ class Metrics:
         self._latency(method, provider).observe(seconds)
         for failed, error in record.failures:
             self._attempts(failed, error.reason.value).inc()
-            self._provider_up(failed).set(0 if _is_down(error) else 1)
+            self.outcomes.add(failed, failed=error.reason in PROVIDER_FAILURES)
         if record.attempts > len(record.failures):
             self._attempts(provider, reason).inc()
+            self.outcomes.add(provider, failed=reason in PROVIDER_FAILURES)
             if reason == "OK":
-                self._provider_up(provider).set(1)
                 self._overhead(method).observe(max(0.0, (record.first_token_s or seconds) - record.upstream_s))
         if record.first_token_s is not None:
             self._first_token(provider).observe(record.first_token_s)
@@ -175,7 +181,3 @@ class Metrics:
             self._tokens(provider, model, "cached").inc(cached)
         if reasoning := reasoning_tokens(usage):
             self._tokens(provider, model, "reasoning").inc(reasoning)
-
-
-def _is_down(error: GatewayError) -> bool:
-    return error.fault is Fault.PROVIDER and error.http_status >= 500

@@ -43,6 +43,9 @@ class ListingProvider:
     async def embed(self, call: EmbeddingCall) -> ProviderEmbeddings:
         raise NotImplementedError
 
+    async def check(self) -> None:
+        raise NotImplementedError
+
     async def aclose(self) -> None:
         """Nothing to release."""
 

@@ -38,7 +38,7 @@ def shape(value: Any) -> Any:
 
 async def test_every_output_is_real(command: Command) -> None:
     """In the page's order, because the log line and the metrics tell of the call before them."""
-    assert [kind for _, kind, _ in SHOWN] == ["json", "json", "json", "log", "metrics"]
+    assert [kind for _, kind, _ in SHOWN] == ["json", "json", "json", "json", "json", "log", "metrics"]
     for text, kind, output in SHOWN:
         for documented, name in (("8080", "SERVICE_PORT"), ("9464", "METRICS_PORT")):
             text = text.replace(f"127.0.0.1:{documented}", f"127.0.0.1:{command.ports[name]}")  # noqa: PLW2901

@@ -30,6 +30,7 @@ async def test_nothing_secret_is_written_anywhere(vendor: Vendor, tmp_path: Path
         "OPENAI_API_KEY": PROVIDER_KEY,
         "OPENAI_BASE_URL": vendor.url + "/v1",
         "AI_GATEWAY_MAX_RETRIES": "0",
+        "PROVIDER_CHECK_INTERVAL_S": "0.05",
         "LOG_LEVEL": "debug",
     }
     answers: list[str] = []

@@ -80,7 +80,19 @@ SEGMENTS = st.sampled_from(
      "llmgateway.v1.SystemService", "Live", "livez", "version", "a" * 3000]
 ) | PRINTABLE.map(lambda text: quote(text, safe=""))  # fmt: skip
 PATHS = st.lists(SEGMENTS, max_size=6).map(lambda parts: "/" + "/".join(parts)) | st.sampled_from(
-    [CHAT, EMBED, "/v1/models", "/v1/models/custom/echo", "/custom" + CHAT, "/livez", "/readyz", "/version", "/healthz"]
+    [
+        CHAT,
+        EMBED,
+        "/v1/models",
+        "/v1/models/custom/echo",
+        "/custom" + CHAT,
+        "/livez",
+        "/readyz",
+        "/version",
+        "/healthz",
+        "/health/providers",
+        "/api/v1/ai/health",
+    ]
 )
 QUERIES = st.lists(
     st.sampled_from(["stream_mode", "provider", "body", "body.data", "body.content_type", "model", "x", "%ff", ""])

@@ -19,7 +19,7 @@ ADMIN = [method for method in METHODS if ".AdminService/" in method or ".UsageSe
 PATHS = [
     "/admin/v1/keys", "/admin/v1/keys/nope", "/admin/v1/keys/nope:rotate", "/admin/v1/keys/nope:disable",
     "/admin/v1/keys/nope/limits", "/admin/v1/projects", "/admin/v1/usage", "/admin/v1/usage/export",
-    "/api/v1/ai/usage", "/api/v1/ai/quota", "/api/v1/ai/ratelimit", "/api/v1/ai/estimate",
+    "/admin/v1/provider-checks", "/api/v1/ai/usage", "/api/v1/ai/quota", "/api/v1/ai/ratelimit", "/api/v1/ai/estimate",
 ]  # fmt: skip
 FIELDS = st.sampled_from(
     ["name", "project", "limits", "admin", "scopes", "expires_at", "expire_time", "page_size", "page_token", "model",

@@ -20,7 +20,7 @@ from tests.support.stack import Stack, private_state
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/health"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/health", "/api/v1/ai/health"])
 async def test_probes_need_no_key(stack: Stack, path: str) -> None:
     """200 with a status in words."""
     async with aiohttp.ClientSession(stack.url) as http, http.get(path) as response:
@@ -34,7 +34,8 @@ async def test_readiness_tells_what_was_checked(stack: Stack) -> None:
     async with aiohttp.ClientSession(stack.url) as http, http.get("/readyz") as response:
         answer = await response.json()
 
-    assert answer["checks"] == [{"name": "server", "status": "ok"}]
+    names = ["server", "database", "migrations", "providers"]
+    assert answer["checks"] == [{"name": name, "status": "ok"} for name in names]
 
 
 async def test_the_version_is_told(stack: Stack) -> None:
@@ -88,9 +89,11 @@ async def test_a_draining_gateway_is_alive_and_not_ready(tmp_path: Path) -> None
             await system.Ready(pb.ReadyRequest(), timeout=20)
         live = await system.Live(pb.LiveRequest(), timeout=20)
         health = await system.Health(pb.HealthRequest(), timeout=20)
+        summary = await system.GetHealthSummary(pb.GetHealthSummaryRequest(), timeout=20)
 
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert (live.status, health.status) == ("ok", "draining")
+    assert caught.value.details() == "The gateway is shutting down."
+    assert (live.status, health.status, summary.status) == ("ok", "draining", "down")
 
 
 def _nothing(directory: Path) -> Path:

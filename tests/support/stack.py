@@ -46,13 +46,13 @@ WITHOUT_LIMITS = {
     "AI_QUOTA_MONTHLY_SPEND_LIMIT": "0",
 }
 """Tests of other things make many calls."""
-UNLIMITED = {"ALLOWED_API_KEYS": KEY, "SERVICE_PORT": "0", **WITHOUT_LIMITS}
-"""One key without limits."""
+UNLIMITED = {"ALLOWED_API_KEYS": KEY, "SERVICE_PORT": "0", "PROVIDER_CHECK_INTERVAL_S": "0", **WITHOUT_LIMITS}
+"""One key without limits, and vendors that see only what a test sends."""
 
 
 def private_state(directory: Path) -> dict[str, str]:
-    """Return the settings that keep a gateway's database in `directory`."""
-    return {"DATABASE_URL": f"sqlite:///{directory}/gateway.db"}
+    """Return the settings that keep a gateway's database in `directory`, and its vendors for the test alone."""
+    return {"DATABASE_URL": f"sqlite:///{directory}/gateway.db", "PROVIDER_CHECK_INTERVAL_S": "0"}
 
 
 AUTH = (("authorization", f"Bearer {KEY}"),)

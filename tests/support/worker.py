@@ -13,6 +13,8 @@ import grpc.aio
 _START_S = 30.0
 _ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = {"PYTHONPATH": f"{_ROOT}{os.pathsep}{_ROOT / 'generated'}"}
+_QUIET = {"PROVIDER_CHECK_INTERVAL_S": "0"}
+"""Vendors see only what a test sends."""
 
 
 def free_port() -> int:
@@ -36,7 +38,7 @@ async def worker(
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "serve", *arguments,
             cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-            env={**os.environ, **_SOURCES, "METRICS_PORT": "0", "GRPC_PORT": str(port), **environment},
+            env={**os.environ, **_SOURCES, **_QUIET, "METRICS_PORT": "0", "GRPC_PORT": str(port), **environment},
         )  # fmt: skip
     address = f"127.0.0.1:{port}"
     try:

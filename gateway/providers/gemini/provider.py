@@ -101,6 +101,11 @@ class GeminiProvider:
             query = {"pageSize": "1000", "pageToken": page} if page else None
         return models
 
+    async def check(self) -> None:
+        url = (self._base_url / "models").with_query({"pageSize": "1"})
+        async with get(self._session, self._name, url, self._headers, secrets=self._secrets, failure=failure) as answer:
+            listed_models(self._name, await answer.read())
+
     def _post(
         self, url: URL, body: bytes, own_key: Secret | None
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:

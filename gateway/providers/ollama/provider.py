@@ -25,10 +25,11 @@ from gateway.providers.ollama.listing import listed_models
 from gateway.providers.ollama.reply import ReplyStream, completion
 from gateway.providers.ollama.request import KNOWN, chat_body, embed_body
 from gateway.providers.parameters import Parameters
-from gateway.providers.upstream import post, read_end, status_error, stream_error, with_own, without
+from gateway.providers.upstream import get, post, read_end, status_error, stream_error, with_own, without
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import embeddings_body
 
+_VERSION: Final = msgspec.json.Decoder(wire.VersionAnswer)
 _EMBED: Final = msgspec.json.Decoder(wire.EmbedAnswer)
 
 
@@ -44,6 +45,7 @@ class OllamaProvider:
         self._client = OllamaClient(settings.base_url, settings.api_key.reveal(), headers)
         self._chat_url = self._client.url("/api/chat")
         self._embed_url = self._client.url("/api/embed")
+        self._version_url = self._client.url("/api/version")
         self._headers = self._client.identity()
         self._secrets = settings.secrets()
 
@@ -95,6 +97,14 @@ class OllamaProvider:
 
     async def models(self) -> list[ListedModel]:
         return await listed_models(self._client, self._name)
+
+    async def check(self) -> None:
+        async with get(self._session, self._name, self._version_url, self._headers, secrets=self._secrets) as response:
+            answer = await response.read()
+        try:
+            _VERSION.decode(answer)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise ProviderError(f"Provider '{self._name}' sent an answer that is not Ollama's version.") from exc
 
     async def aclose(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]  # the SDK has no annotation there

@@ -90,6 +90,10 @@ class Line(Struct, kw_only=True):
     error: Any = None
 
 
+class VersionAnswer(Struct):
+    version: str
+
+
 class EmbedAnswer(Struct, kw_only=True):
     embeddings: list[list[float]] = []
     prompt_eval_count: Any = None

@@ -1,5 +1,6 @@
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import httpbody_pb2 as _httpbody_pb2
+from llmgateway.v1 import admin_health_pb2 as _admin_health_pb2
 from llmgateway.v1 import admin_key_pb2 as _admin_key_pb2
 from llmgateway.v1 import admin_usage_pb2 as _admin_usage_pb2
 from google.protobuf import descriptor as _descriptor

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from llmgateway.v1 import admin_health_pb2 as llmgateway_dot_v1_dot_admin__health__pb2
 from llmgateway.v1 import admin_key_pb2 as llmgateway_dot_v1_dot_admin__key__pb2
 from llmgateway.v1 import admin_usage_pb2 as llmgateway_dot_v1_dot_admin__usage__pb2
 
@@ -28,7 +29,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger.
+    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -110,10 +111,15 @@ class AdminServiceStub:
                 request_serializer=llmgateway_dot_v1_dot_admin__usage__pb2.ExportUsageRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.ListProviderChecks = channel.unary_unary(
+                '/llmgateway.v1.AdminService/ListProviderChecks',
+                request_serializer=llmgateway_dot_v1_dot_admin__health__pb2.ListProviderChecksRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__health__pb2.ListProviderChecksResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger.
+    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -219,6 +225,13 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListProviderChecks(self, request, context):
+        """Lists the stored checks of providers, newest first. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -292,6 +305,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=llmgateway_dot_v1_dot_admin__usage__pb2.ExportUsageRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
+            'ListProviderChecks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviderChecks,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__health__pb2.ListProviderChecksRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__health__pb2.ListProviderChecksResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'llmgateway.v1.AdminService', rpc_method_handlers)
@@ -301,7 +319,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger.
+    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -675,6 +693,33 @@ class AdminService:
             '/llmgateway.v1.AdminService/ExportUsage',
             llmgateway_dot_v1_dot_admin__usage__pb2.ExportUsageRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviderChecks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/ListProviderChecks',
+            llmgateway_dot_v1_dot_admin__health__pb2.ListProviderChecksRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__health__pb2.ListProviderChecksResponse.FromString,
             options,
             channel_credentials,
             insecure,

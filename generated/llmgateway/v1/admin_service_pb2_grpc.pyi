@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
+from llmgateway.v1 import admin_health_pb2 as _admin_health_pb2
 from llmgateway.v1 import admin_key_pb2 as _admin_key_pb2
 from llmgateway.v1 import admin_usage_pb2 as _admin_usage_pb2
 import abc as _abc_1
@@ -29,7 +30,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger.
+    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -71,10 +72,12 @@ class AdminServiceStub:
     """Gives the same calls as CSV, all of them: a line of column names, then a line a call, newest first. An export that
     breaks off ends with a line that starts with "error". May be repeated.
     """
+    ListProviderChecks: _grpc.UnaryUnaryMultiCallable[_admin_health_pb2.ListProviderChecksRequest, _admin_health_pb2.ListProviderChecksResponse]
+    """Lists the stored checks of providers, newest first. May be repeated."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Lets operators manage keys, limits and providers' keys, and read the ledger.
+    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -113,9 +116,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Gives the same calls as CSV, all of them: a line of column names, then a line a call, newest first. An export that
     breaks off ends with a line that starts with "error". May be repeated.
     """
+    ListProviderChecks: _aio.UnaryUnaryMultiCallable[_admin_health_pb2.ListProviderChecksRequest, _admin_health_pb2.ListProviderChecksResponse]  # type: ignore[assignment]
+    """Lists the stored checks of providers, newest first. May be repeated."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Lets operators manage keys, limits and providers' keys, and read the ledger.
+    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -236,5 +241,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives the same calls as CSV, all of them: a line of column names, then a line a call, newest first. An export that
         breaks off ends with a line that starts with "error". May be repeated.
         """
+
+    @_abc_1.abstractmethod
+    def ListProviderChecks(
+        self,
+        request: _admin_health_pb2.ListProviderChecksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_health_pb2.ListProviderChecksResponse, _abc.Awaitable[_admin_health_pb2.ListProviderChecksResponse]]:
+        """Lists the stored checks of providers, newest first. May be repeated."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

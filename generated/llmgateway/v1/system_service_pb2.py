@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from llmgateway.v1 import provider_health_pb2 as llmgateway_dot_v1_dot_provider__health__pb2
 from llmgateway.v1 import system_pb2 as llmgateway_dot_v1_dot_system__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"llmgateway/v1/system_service.proto\x12\rllmgateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1allmgateway/v1/system.proto\"\r\n\x0bLiveRequest\"\x1e\n\x0cLiveResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x0e\n\x0cReadyRequest\"K\n\rReadyResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"\x0f\n\rHealthRequest\"L\n\x0eHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"\x13\n\x11GetVersionRequest\"\xc3\x01\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0e\n\x06python\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63onfig_version\x18\x05 \x01(\t\x12\x34\n\x10\x63onfig_load_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xfe\x02\n\rSystemService\x12O\n\x04Live\x12\x1a.llmgateway.v1.LiveRequest\x1a\x1b.llmgateway.v1.LiveResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/livez\x12S\n\x05Ready\x12\x1b.llmgateway.v1.ReadyRequest\x1a\x1c.llmgateway.v1.ReadyResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyz\x12\x62\n\x06Health\x12\x1c.llmgateway.v1.HealthRequest\x1a\x1d.llmgateway.v1.HealthResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x08/healthzZ\t\x12\x07/health\x12\x63\n\nGetVersion\x12 .llmgateway.v1.GetVersionRequest\x1a!.llmgateway.v1.GetVersionResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/versionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"llmgateway/v1/system_service.proto\x12\rllmgateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#llmgateway/v1/provider_health.proto\x1a\x1allmgateway/v1/system.proto\"\r\n\x0bLiveRequest\"\x1e\n\x0cLiveResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x0e\n\x0cReadyRequest\"K\n\rReadyResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"\x0f\n\rHealthRequest\"L\n\x0eHealthResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.llmgateway.v1.SystemCheck\"-\n\x19ListProviderHealthRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"N\n\x1aListProviderHealthResponse\x12\x30\n\tproviders\x18\x01 \x03(\x0b\x32\x1d.llmgateway.v1.ProviderHealth\"\x19\n\x17GetHealthSummaryRequest\"\x8d\x01\n\x18GetHealthSummaryResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x03 \x01(\t\x12\r\n\x05redis\x18\x04 \x01(\t\x12/\n\tproviders\x18\x05 \x03(\x0b\x32\x1c.llmgateway.v1.ProviderState\"\x13\n\x11GetVersionRequest\"\xc3\x01\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0e\n\x06python\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63onfig_version\x18\x05 \x01(\t\x12\x34\n\x10\x63onfig_load_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x85\x05\n\rSystemService\x12O\n\x04Live\x12\x1a.llmgateway.v1.LiveRequest\x1a\x1b.llmgateway.v1.LiveResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/livez\x12S\n\x05Ready\x12\x1b.llmgateway.v1.ReadyRequest\x1a\x1c.llmgateway.v1.ReadyResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyz\x12\x62\n\x06Health\x12\x1c.llmgateway.v1.HealthRequest\x1a\x1d.llmgateway.v1.HealthResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x08/healthzZ\t\x12\x07/health\x12\x84\x01\n\x12ListProviderHealth\x12(.llmgateway.v1.ListProviderHealthRequest\x1a).llmgateway.v1.ListProviderHealthResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/health/providers\x12~\n\x10GetHealthSummary\x12&.llmgateway.v1.GetHealthSummaryRequest\x1a\'.llmgateway.v1.GetHealthSummaryResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/v1/ai/health\x12\x63\n\nGetVersion\x12 .llmgateway.v1.GetVersionRequest\x1a!.llmgateway.v1.GetVersionResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/versionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +41,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYSTEMSERVICE'].methods_by_name['Ready']._serialized_options = b'\202\323\344\223\002\t\022\007/readyz'
   _globals['_SYSTEMSERVICE'].methods_by_name['Health']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['Health']._serialized_options = b'\202\323\344\223\002\025\022\010/healthzZ\t\022\007/health'
+  _globals['_SYSTEMSERVICE'].methods_by_name['ListProviderHealth']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['ListProviderHealth']._serialized_options = b'\202\323\344\223\002\023\022\021/health/providers'
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetHealthSummary']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetHealthSummary']._serialized_options = b'\202\323\344\223\002\023\022\021/api/v1/ai/health'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetVersion']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetVersion']._serialized_options = b'\202\323\344\223\002\n\022\010/version'
-  _globals['_LIVEREQUEST']._serialized_start=144
-  _globals['_LIVEREQUEST']._serialized_end=157
-  _globals['_LIVERESPONSE']._serialized_start=159
-  _globals['_LIVERESPONSE']._serialized_end=189
-  _globals['_READYREQUEST']._serialized_start=191
-  _globals['_READYREQUEST']._serialized_end=205
-  _globals['_READYRESPONSE']._serialized_start=207
-  _globals['_READYRESPONSE']._serialized_end=282
-  _globals['_HEALTHREQUEST']._serialized_start=284
-  _globals['_HEALTHREQUEST']._serialized_end=299
-  _globals['_HEALTHRESPONSE']._serialized_start=301
-  _globals['_HEALTHRESPONSE']._serialized_end=377
-  _globals['_GETVERSIONREQUEST']._serialized_start=379
-  _globals['_GETVERSIONREQUEST']._serialized_end=398
-  _globals['_GETVERSIONRESPONSE']._serialized_start=401
-  _globals['_GETVERSIONRESPONSE']._serialized_end=596
-  _globals['_SYSTEMSERVICE']._serialized_start=599
-  _globals['_SYSTEMSERVICE']._serialized_end=981
+  _globals['_LIVEREQUEST']._serialized_start=181
+  _globals['_LIVEREQUEST']._serialized_end=194
+  _globals['_LIVERESPONSE']._serialized_start=196
+  _globals['_LIVERESPONSE']._serialized_end=226
+  _globals['_READYREQUEST']._serialized_start=228
+  _globals['_READYREQUEST']._serialized_end=242
+  _globals['_READYRESPONSE']._serialized_start=244
+  _globals['_READYRESPONSE']._serialized_end=319
+  _globals['_HEALTHREQUEST']._serialized_start=321
+  _globals['_HEALTHREQUEST']._serialized_end=336
+  _globals['_HEALTHRESPONSE']._serialized_start=338
+  _globals['_HEALTHRESPONSE']._serialized_end=414
+  _globals['_LISTPROVIDERHEALTHREQUEST']._serialized_start=416
+  _globals['_LISTPROVIDERHEALTHREQUEST']._serialized_end=461
+  _globals['_LISTPROVIDERHEALTHRESPONSE']._serialized_start=463
+  _globals['_LISTPROVIDERHEALTHRESPONSE']._serialized_end=541
+  _globals['_GETHEALTHSUMMARYREQUEST']._serialized_start=543
+  _globals['_GETHEALTHSUMMARYREQUEST']._serialized_end=568
+  _globals['_GETHEALTHSUMMARYRESPONSE']._serialized_start=571
+  _globals['_GETHEALTHSUMMARYRESPONSE']._serialized_end=712
+  _globals['_GETVERSIONREQUEST']._serialized_start=714
+  _globals['_GETVERSIONREQUEST']._serialized_end=733
+  _globals['_GETVERSIONRESPONSE']._serialized_start=736
+  _globals['_GETVERSIONRESPONSE']._serialized_end=931
+  _globals['_SYSTEMSERVICE']._serialized_start=934
+  _globals['_SYSTEMSERVICE']._serialized_end=1579
 # @@protoc_insertion_point(module_scope)

@@ -28,7 +28,8 @@ if _version_not_supported:
 class SystemServiceStub:
     """Tells operators and load balancers how the gateway is. Needs no key; all calls may be repeated.
 
-    The standard service grpc.health.v1.Health is served beside it.
+    Every check is made in the background: answers tell what is known, and no call of this service asks a provider or a
+    database. The standard service grpc.health.v1.Health is served beside it: NOT_SERVING where Ready is not OK.
     """
 
     def __init__(self, channel):
@@ -52,6 +53,16 @@ class SystemServiceStub:
                 request_serializer=llmgateway_dot_v1_dot_system__service__pb2.HealthRequest.SerializeToString,
                 response_deserializer=llmgateway_dot_v1_dot_system__service__pb2.HealthResponse.FromString,
                 _registered_method=True)
+        self.ListProviderHealth = channel.unary_unary(
+                '/llmgateway.v1.SystemService/ListProviderHealth',
+                request_serializer=llmgateway_dot_v1_dot_system__service__pb2.ListProviderHealthRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_system__service__pb2.ListProviderHealthResponse.FromString,
+                _registered_method=True)
+        self.GetHealthSummary = channel.unary_unary(
+                '/llmgateway.v1.SystemService/GetHealthSummary',
+                request_serializer=llmgateway_dot_v1_dot_system__service__pb2.GetHealthSummaryRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_system__service__pb2.GetHealthSummaryResponse.FromString,
+                _registered_method=True)
         self.GetVersion = channel.unary_unary(
                 '/llmgateway.v1.SystemService/GetVersion',
                 request_serializer=llmgateway_dot_v1_dot_system__service__pb2.GetVersionRequest.SerializeToString,
@@ -62,7 +73,8 @@ class SystemServiceStub:
 class SystemServiceServicer:
     """Tells operators and load balancers how the gateway is. Needs no key; all calls may be repeated.
 
-    The standard service grpc.health.v1.Health is served beside it.
+    Every check is made in the background: answers tell what is known, and no call of this service asks a provider or a
+    database. The standard service grpc.health.v1.Health is served beside it: NOT_SERVING where Ready is not OK.
     """
 
     def Live(self, request, context):
@@ -73,7 +85,9 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Ready(self, request, context):
-        """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503.
+        """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503,
+        and the message names what is missing; so does `missing` in the metadata of ErrorInfo. A provider that is down does
+        not make the gateway unready.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,6 +95,20 @@ class SystemServiceServicer:
 
     def Health(self, request, context):
         """Gives the result of every check. Also OK when one failed: `status` tells.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProviderHealth(self, request, context):
+        """Tells how each configured provider is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHealthSummary(self, request, context):
+        """Tells in short how the gateway is, with its providers. Also OK when it is down: `status` tells.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +139,16 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     request_deserializer=llmgateway_dot_v1_dot_system__service__pb2.HealthRequest.FromString,
                     response_serializer=llmgateway_dot_v1_dot_system__service__pb2.HealthResponse.SerializeToString,
             ),
+            'ListProviderHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviderHealth,
+                    request_deserializer=llmgateway_dot_v1_dot_system__service__pb2.ListProviderHealthRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_system__service__pb2.ListProviderHealthResponse.SerializeToString,
+            ),
+            'GetHealthSummary': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHealthSummary,
+                    request_deserializer=llmgateway_dot_v1_dot_system__service__pb2.GetHealthSummaryRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_system__service__pb2.GetHealthSummaryResponse.SerializeToString,
+            ),
             'GetVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVersion,
                     request_deserializer=llmgateway_dot_v1_dot_system__service__pb2.GetVersionRequest.FromString,
@@ -127,7 +165,8 @@ def add_SystemServiceServicer_to_server(servicer, server):
 class SystemService:
     """Tells operators and load balancers how the gateway is. Needs no key; all calls may be repeated.
 
-    The standard service grpc.health.v1.Health is served beside it.
+    Every check is made in the background: answers tell what is known, and no call of this service asks a provider or a
+    database. The standard service grpc.health.v1.Health is served beside it: NOT_SERVING where Ready is not OK.
     """
 
     @staticmethod
@@ -201,6 +240,60 @@ class SystemService:
             '/llmgateway.v1.SystemService/Health',
             llmgateway_dot_v1_dot_system__service__pb2.HealthRequest.SerializeToString,
             llmgateway_dot_v1_dot_system__service__pb2.HealthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviderHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.SystemService/ListProviderHealth',
+            llmgateway_dot_v1_dot_system__service__pb2.ListProviderHealthRequest.SerializeToString,
+            llmgateway_dot_v1_dot_system__service__pb2.ListProviderHealthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHealthSummary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.SystemService/GetHealthSummary',
+            llmgateway_dot_v1_dot_system__service__pb2.GetHealthSummaryRequest.SerializeToString,
+            llmgateway_dot_v1_dot_system__service__pb2.GetHealthSummaryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class SystemServiceStub:
     """Tells operators and load balancers how the gateway is. Needs no key; all calls may be repeated.
 
-    The standard service grpc.health.v1.Health is served beside it.
+    Every check is made in the background: answers tell what is known, and no call of this service asks a provider or a
+    database. The standard service grpc.health.v1.Health is served beside it: NOT_SERVING where Ready is not OK.
     """
 
     @_typing.overload
@@ -39,9 +40,16 @@ class SystemServiceStub:
     Live: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.LiveRequest, _system_service_pb2.LiveResponse]
     """Tells that the process runs and answers. It does not look at anything else."""
     Ready: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ReadyRequest, _system_service_pb2.ReadyResponse]
-    """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503."""
+    """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503,
+    and the message names what is missing; so does `missing` in the metadata of ErrorInfo. A provider that is down does
+    not make the gateway unready.
+    """
     Health: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.HealthRequest, _system_service_pb2.HealthResponse]
     """Gives the result of every check. Also OK when one failed: `status` tells."""
+    ListProviderHealth: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListProviderHealthRequest, _system_service_pb2.ListProviderHealthResponse]
+    """Tells how each configured provider is."""
+    GetHealthSummary: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthSummaryRequest, _system_service_pb2.GetHealthSummaryResponse]
+    """Tells in short how the gateway is, with its providers. Also OK when it is down: `status` tells."""
     GetVersion: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetVersionRequest, _system_service_pb2.GetVersionResponse]
     """Tells which build runs."""
 
@@ -49,23 +57,32 @@ class SystemServiceStub:
 class SystemServiceAsyncStub(SystemServiceStub):
     """Tells operators and load balancers how the gateway is. Needs no key; all calls may be repeated.
 
-    The standard service grpc.health.v1.Health is served beside it.
+    Every check is made in the background: answers tell what is known, and no call of this service asks a provider or a
+    database. The standard service grpc.health.v1.Health is served beside it: NOT_SERVING where Ready is not OK.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Live: _aio.UnaryUnaryMultiCallable[_system_service_pb2.LiveRequest, _system_service_pb2.LiveResponse]  # type: ignore[assignment]
     """Tells that the process runs and answers. It does not look at anything else."""
     Ready: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ReadyRequest, _system_service_pb2.ReadyResponse]  # type: ignore[assignment]
-    """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503."""
+    """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503,
+    and the message names what is missing; so does `missing` in the metadata of ErrorInfo. A provider that is down does
+    not make the gateway unready.
+    """
     Health: _aio.UnaryUnaryMultiCallable[_system_service_pb2.HealthRequest, _system_service_pb2.HealthResponse]  # type: ignore[assignment]
     """Gives the result of every check. Also OK when one failed: `status` tells."""
+    ListProviderHealth: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListProviderHealthRequest, _system_service_pb2.ListProviderHealthResponse]  # type: ignore[assignment]
+    """Tells how each configured provider is."""
+    GetHealthSummary: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthSummaryRequest, _system_service_pb2.GetHealthSummaryResponse]  # type: ignore[assignment]
+    """Tells in short how the gateway is, with its providers. Also OK when it is down: `status` tells."""
     GetVersion: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetVersionRequest, _system_service_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Tells which build runs."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells operators and load balancers how the gateway is. Needs no key; all calls may be repeated.
 
-    The standard service grpc.health.v1.Health is served beside it.
+    Every check is made in the background: answers tell what is known, and no call of this service asks a provider or a
+    database. The standard service grpc.health.v1.Health is served beside it: NOT_SERVING where Ready is not OK.
     """
 
     @_abc_1.abstractmethod
@@ -82,7 +99,10 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.ReadyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.ReadyResponse, _abc.Awaitable[_system_service_pb2.ReadyResponse]]:
-        """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503."""
+        """Tells that new calls can be served. If not (a check failed, or the gateway is shutting down): UNAVAILABLE, HTTP 503,
+        and the message names what is missing; so does `missing` in the metadata of ErrorInfo. A provider that is down does
+        not make the gateway unready.
+        """
 
     @_abc_1.abstractmethod
     def Health(
@@ -91,6 +111,22 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.HealthResponse, _abc.Awaitable[_system_service_pb2.HealthResponse]]:
         """Gives the result of every check. Also OK when one failed: `status` tells."""
+
+    @_abc_1.abstractmethod
+    def ListProviderHealth(
+        self,
+        request: _system_service_pb2.ListProviderHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.ListProviderHealthResponse, _abc.Awaitable[_system_service_pb2.ListProviderHealthResponse]]:
+        """Tells how each configured provider is."""
+
+    @_abc_1.abstractmethod
+    def GetHealthSummary(
+        self,
+        request: _system_service_pb2.GetHealthSummaryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.GetHealthSummaryResponse, _abc.Awaitable[_system_service_pb2.GetHealthSummaryResponse]]:
+        """Tells in short how the gateway is, with its providers. Also OK when it is down: `status` tells."""
 
     @_abc_1.abstractmethod
     def GetVersion(
