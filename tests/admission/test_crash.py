@@ -62,7 +62,7 @@ async def test_killed_under_streams_every_call_is_settled_or_marked_once(databas
 
 @pytest.mark.timeout(120)
 async def test_calls_of_a_killed_process_are_settled_by_one_other(postgres: str, tmp_path: Path) -> None:
-    """Of three gateways one is killed. What it had settled stays so; the others settle what it lost, each call once, and
+    """Of three gateways one is killed. What it had settled stays so; the others settle what it lost, once, and
     leave each other's open calls alone.
     """
     names = ("killed", "second", "third")
