@@ -163,7 +163,7 @@ def test_the_table_of_features_is_what_the_corpus_proves() -> None:
 def test_the_example_configurations_are_valid(tmp_path: Path) -> None:
     """They load as they stand, with their variables set."""
     path = tmp_path / "gateway.yaml"
-    first, models = [
+    first, paid, models = [
         load({"GROQ_API_KEY": "sk-x", "OPENAI_API_KEY": "sk-y", "OPENAI_EU_KEY": "sk-z"}, path)
         for language, text in BLOCKS
         if language == "yaml" and path.write_text(text)
@@ -171,6 +171,7 @@ def test_the_example_configurations_are_valid(tmp_path: Path) -> None:
 
     assert {"groq", "local", "openai", "custom"} <= set(first.enabled_providers())
     assert first.aliases["fast"] == ("groq/llama-3.3-70b-versatile", "openai/gpt-4o-mini")
+    assert paid.providers["openai"].key_source == "hybrid"
     assert models.models["groq/*"].prices is not None
     assert models.providers["openai-eu"].catalog == "openai"
 

@@ -337,6 +337,7 @@ class Permit:
         facts = self._facts
         usage = facts.record.usage
         if usage is not None:
+            usage = usage.whole(generates=facts.generates)
             if error is not None and self.generated is not None:  # it counted along the way, and broke off since
                 return "settled", _usage(usage.prompt_tokens, max(usage.completion_tokens, self.generated())), "gateway"
             return "settled", usage, "provider"

@@ -71,7 +71,7 @@ class Quotes:
 @functools.lru_cache(maxsize=1024)
 def _quote(prices: Prices, source: Literal["catalog", "default"], max_output_tokens: int | None) -> Quote:
     inputs = [price for price in (prices.input, prices.cached_input, prices.cache_write, prices.audio_input) if price]
-    outputs = [price for price in (prices.output, prices.audio_output) if price]
+    outputs = [price for price in (prices.output, prices.audio_output, prices.reasoning) if price]
     base = max(inputs, default=0), max(outputs, default=0)
     long = prices.long_prompt
     if long is None:

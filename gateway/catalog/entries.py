@@ -24,12 +24,17 @@ NanoUsd = Annotated[int, Meta(ge=0)]
 _LEAST: Final = 1_000_000
 """A tenth of a cent for a million tokens: no vendor charges less, so a smaller number is one in dollars."""
 
+_PRICES: Final = ("input", "output", "cached_input", "cache_write", "audio_input", "audio_output", "reasoning")
+
 Tokens = Annotated[int, Meta(ge=1)]
 Date = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
 class LongPrompt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Prices of a whole call whose prompt has more than `above` tokens; None: as without it."""
+    """Prices of a whole call whose prompt has more than `above` tokens.
+
+    None is "as `input`" here, and reasoning and audio keep their own prices.
+    """
 
     above: Tokens
     input: NanoUsd
@@ -41,7 +46,7 @@ class LongPrompt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Prices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model costs, in nano-dollars for a million tokens. 0 is free; None is "as `input`" or "as `output`".
 
-    `output` includes reasoning: no vendor here prices that apart.
+    Reasoning is part of the output, and most vendors charge no other price for it.
     """
 
     input: NanoUsd
@@ -50,10 +55,11 @@ class Prices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache_write: NanoUsd | None = None
     audio_input: NanoUsd | None = None
     audio_output: NanoUsd | None = None
+    reasoning: NanoUsd | None = None
     long_prompt: LongPrompt | None = None
 
     def __post_init__(self) -> None:
-        for name in ("input", "output", "cached_input", "cache_write", "audio_input", "audio_output"):
+        for name in _PRICES:
             price = getattr(self, name)
             if price is not None and 0 < price < _LEAST:
                 raise ValueError(

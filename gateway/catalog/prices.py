@@ -21,8 +21,9 @@ class PriceBook:
 def cost_nano_usd(prices: Prices, usage: Usage) -> int:
     """Return what a call cost in nano-dollars, rounded up.
 
-    Cached, cache-writing and audio tokens are parts of the prompt's, and audio of the completion's; the rest has the
-    plain price. Audio that was cached counts as cached. Exact but for one rounding, of the sum.
+    Cached, cache-writing and audio tokens are parts of the prompt's, audio and reasoning of the completion's; the rest
+    has the plain price. A token that is of two kinds is priced once: audio that was cached counts as cached, reasoning
+    that is audio as audio. Exact but for one rounding, of the sum.
     """
     sent = usage.prompt_tokens_details or None
     got = usage.completion_tokens_details or None
@@ -31,17 +32,20 @@ def cost_nano_usd(prices: Prices, usage: Usage) -> int:
     )
     if cached or written:
         heard = min(heard, max(0, usage.prompt_tokens - cached - written))
-    spoken = _count(getattr(got, "audio_tokens", None))
+    spoken, thought = (_count(getattr(got, name, None)) for name in ("audio_tokens", "reasoning_tokens"))
+    thought = min(thought, max(0, usage.completion_tokens - spoken))
     long = prices.long_prompt
     rates = long if long is not None and usage.prompt_tokens > long.above else prices
     audio_in = rates.input if prices.audio_input is None else prices.audio_input
     audio_out = rates.output if prices.audio_output is None else prices.audio_output
+    reasoning = rates.output if prices.reasoning is None else prices.reasoning
     total = (
         max(0, usage.prompt_tokens - cached - written - heard) * rates.input
         + cached * (rates.input if rates.cached_input is None else rates.cached_input)
         + written * (rates.input if rates.cache_write is None else rates.cache_write)
         + heard * audio_in
-        + max(0, usage.completion_tokens - spoken) * rates.output
+        + max(0, usage.completion_tokens - spoken - thought) * rates.output
+        + thought * reasoning
         + spoken * audio_out
     )
     return -(-total // _MILLION)

@@ -45,6 +45,7 @@ def _prices(prices: Prices) -> ModelPrices:
         cache_write_nano_usd_per_million=_known(prices.cache_write),
         prompt_audio_nano_usd_per_million=_known(prices.audio_input),
         completion_audio_nano_usd_per_million=_known(prices.audio_output),
+        reasoning_nano_usd_per_million=_known(prices.reasoning),
         long_prompt=UNSET if prices.long_prompt is None else _long_prompt(prices.long_prompt),
     )
 

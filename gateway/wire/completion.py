@@ -7,7 +7,7 @@ A field that OpenAI always sends, null or not, has None as its default; one that
 
 from typing import Literal
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 
 class PromptTokensDetails(Struct, kw_only=True):
@@ -34,6 +34,18 @@ class Usage(Struct, kw_only=True):
     total_tokens: int = 0
     prompt_tokens_details: PromptTokensDetails | UnsetType | None = UNSET
     completion_tokens_details: CompletionTokensDetails | UnsetType | None = UNSET
+
+    def whole(self, *, generates: bool) -> "Usage":
+        """Return the usage with what only `total_tokens` has: of the completion, or of the prompt if none is made.
+
+        xAI counts reasoning there and not in `completion_tokens`; for embeddings some vendors tell only the total.
+        """
+        rest = self.total_tokens - self.prompt_tokens - self.completion_tokens
+        if rest <= 0:
+            return self
+        if generates:
+            return structs.replace(self, completion_tokens=self.completion_tokens + rest)
+        return structs.replace(self, prompt_tokens=self.prompt_tokens + rest)
 
 
 class FunctionCallReply(Struct):

@@ -26,6 +26,7 @@ class ModelPrices(Struct, kw_only=True):
     cache_write_nano_usd_per_million: int | UnsetType = UNSET
     prompt_audio_nano_usd_per_million: int | UnsetType = UNSET
     completion_audio_nano_usd_per_million: int | UnsetType = UNSET
+    reasoning_nano_usd_per_million: int | UnsetType = UNSET
     long_prompt: LongPromptPrices | UnsetType = UNSET
 
 

@@ -42,6 +42,24 @@ def usage(prompt: int, completion: int, sent: dict[str, Any] | None = None, got:
         pytest.param(RICH, usage(100, 0, {"audio_tokens": 10}), 90 * 2000 + 10 * 4000, id="audio heard"),
         pytest.param(RICH, usage(0, 100, None, {"audio_tokens": 10}), 90 * 8000 + 10 * 16000, id="audio spoken"),
         pytest.param(RICH, usage(0, 100, None, {"reasoning_tokens": 90}), 800_000, id="reasoning is output"),
+        pytest.param(
+            {**RICH, "reasoning": 3 * DOLLAR},
+            usage(0, 100, None, {"reasoning_tokens": 90}),
+            10 * 8000 + 90 * 3000,
+            id="reasoning with a price of its own",
+        ),
+        pytest.param(
+            {**RICH, "reasoning": 3 * DOLLAR},
+            usage(0, 100, None, {"reasoning_tokens": 90, "audio_tokens": 40}),
+            40 * 16000 + 60 * 3000,
+            id="reasoning that is audio",
+        ),
+        pytest.param(
+            {**RICH, "reasoning": 3 * DOLLAR},
+            usage(2000, 100, None, {"reasoning_tokens": 90}),
+            2000 * 4000 + 10 * 12000 + 90 * 3000,
+            id="reasoning about a long prompt",
+        ),
         pytest.param(RICH, usage(1000, 1), 2_000_000 + 8_000, id="not yet long"),
         pytest.param(RICH, usage(1001, 1), 1001 * 4000 + 12_000, id="long"),
         pytest.param(RICH, usage(2000, 0, {"cached_tokens": 1000}), 1000 * 4000 + 1000 * 1000, id="long and cached"),
@@ -61,7 +79,9 @@ def test_a_call_costs_its_tokens(prices: dict[str, Any], used: Usage, nano: int)
     assert cost_nano_usd(msgspec.convert(prices, Prices), used) == nano
 
 
-@pytest.mark.parametrize("name", ["input", "output", "cached_input", "cache_write", "audio_input", "audio_output"])
+@pytest.mark.parametrize(
+    "name", ["input", "output", "cached_input", "cache_write", "audio_input", "audio_output", "reasoning"]
+)
 def test_a_price_in_dollars_is_refused(name: str) -> None:
     """15 for 15 dollars would make the model as good as free."""
     with pytest.raises(msgspec.ValidationError, match=rf"`{name}` of 15 is in nano-dollars"):

@@ -14,7 +14,7 @@ from gateway.admission.bound import prompt_bound
 from gateway.app import running
 from gateway.config import Settings, load
 from gateway.wire.chat import parse_chat_request
-from llmgateway.v1.openai_service_pb2 import OpenAIServiceChatCompletionsRequest
+from llmgateway.v1.openai_service_pb2 import OpenAIServiceChatCompletionsRequest, OpenAIServiceEmbeddingsRequest
 from llmgateway.v1.openai_service_pb2_grpc import OpenAIServiceStub
 from tests.support.counting_vendor import orders
 from tests.support.stack import KEY, UNLIMITED
@@ -85,6 +85,18 @@ class Booked:
         request = OpenAIServiceChatCompletionsRequest(body=HttpBody(data=body))
         sent = {"authorization": f"Bearer {key}", **(metadata or {})}
         return self.stub.ChatCompletions(request, metadata=tuple(sent.items()))
+
+    async def embed(
+        self, text: str | list[str], key: str = KEY, metadata: Mapping[str, str] | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Return an embeddings list. Raises grpc.aio.AioRpcError."""
+        body = json.dumps({"model": MODEL, "input": text, **fields}).encode()
+        request = OpenAIServiceEmbeddingsRequest(body=HttpBody(data=body))
+        sent = {"authorization": f"Bearer {key}", **(metadata or {})}
+        call: Any = self.stub.Embeddings(request, metadata=tuple(sent.items()))
+        answer: HttpBody = await call
+        found: dict[str, Any] = json.loads(answer.data)
+        return found
 
 
 @asynccontextmanager

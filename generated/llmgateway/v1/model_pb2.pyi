@@ -29,7 +29,7 @@ class Model(_message.Message):
     def __init__(self, id: _Optional[str] = ..., created: _Optional[int] = ..., owned_by: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., context_window: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., prices: _Optional[_Union[ModelPrices, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., shutdown_date: _Optional[str] = ...) -> None: ...
 
 class ModelPrices(_message.Message):
-    __slots__ = ("prompt_nano_usd_per_million", "cached_prompt_nano_usd_per_million", "completion_nano_usd_per_million", "cache_write_nano_usd_per_million", "prompt_audio_nano_usd_per_million", "completion_audio_nano_usd_per_million", "long_prompt")
+    __slots__ = ("prompt_nano_usd_per_million", "cached_prompt_nano_usd_per_million", "completion_nano_usd_per_million", "cache_write_nano_usd_per_million", "prompt_audio_nano_usd_per_million", "completion_audio_nano_usd_per_million", "long_prompt", "reasoning_nano_usd_per_million")
     PROMPT_NANO_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
     CACHED_PROMPT_NANO_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
     COMPLETION_NANO_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class ModelPrices(_message.Message):
     PROMPT_AUDIO_NANO_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
     COMPLETION_AUDIO_NANO_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
     LONG_PROMPT_FIELD_NUMBER: _ClassVar[int]
+    REASONING_NANO_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
     prompt_nano_usd_per_million: int
     cached_prompt_nano_usd_per_million: int
     completion_nano_usd_per_million: int
@@ -44,7 +45,8 @@ class ModelPrices(_message.Message):
     prompt_audio_nano_usd_per_million: int
     completion_audio_nano_usd_per_million: int
     long_prompt: LongPromptPrices
-    def __init__(self, prompt_nano_usd_per_million: _Optional[int] = ..., cached_prompt_nano_usd_per_million: _Optional[int] = ..., completion_nano_usd_per_million: _Optional[int] = ..., cache_write_nano_usd_per_million: _Optional[int] = ..., prompt_audio_nano_usd_per_million: _Optional[int] = ..., completion_audio_nano_usd_per_million: _Optional[int] = ..., long_prompt: _Optional[_Union[LongPromptPrices, _Mapping]] = ...) -> None: ...
+    reasoning_nano_usd_per_million: int
+    def __init__(self, prompt_nano_usd_per_million: _Optional[int] = ..., cached_prompt_nano_usd_per_million: _Optional[int] = ..., completion_nano_usd_per_million: _Optional[int] = ..., cache_write_nano_usd_per_million: _Optional[int] = ..., prompt_audio_nano_usd_per_million: _Optional[int] = ..., completion_audio_nano_usd_per_million: _Optional[int] = ..., long_prompt: _Optional[_Union[LongPromptPrices, _Mapping]] = ..., reasoning_nano_usd_per_million: _Optional[int] = ...) -> None: ...
 
 class LongPromptPrices(_message.Message):
     __slots__ = ("above_prompt_tokens", "prompt_nano_usd_per_million", "cached_prompt_nano_usd_per_million", "completion_nano_usd_per_million", "cache_write_nano_usd_per_million")

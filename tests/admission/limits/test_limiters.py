@@ -178,6 +178,20 @@ async def test_token_bucket_refills_evenly(limiter: Limiter, clock: Clock) -> No
     assert granted == [True] * 3 + [False] * 3 + [True]
 
 
+async def test_full_bucket_saves_nothing_up(limiter: Limiter, clock: Clock) -> None:
+    """The time that a bucket was full, or was filled by a refund, does not count towards the next token."""
+    limit = rule(strategy="token_bucket", amount=7)
+    grant = await limiter.reserve([limit], Charge(requests=2), LEASE_S)
+    clock.now_ms += 5_000
+    await limiter.release(grant)
+    granted = [await fits(limiter, [limit], requests=7)]
+    for step in (8_571, 1):
+        clock.now_ms += step
+        granted.append(await fits(limiter, [limit]))
+
+    assert granted == [True, False, True]
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_waiting_as_told_is_enough(limiter: Limiter, clock: Clock, strategy: Any) -> None:
     """After `retry_after` the same call fits; a millisecond earlier it does not."""

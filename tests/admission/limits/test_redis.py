@@ -20,6 +20,7 @@ from tests.admission.limits.conftest import Clock
 from tests.support.limit_racer import BUDGET
 from tests.support.redis import RedisServer
 
+DAY = 86_400_000
 RULES: list[LimitRule] = [
     LimitRule(scope="key", scope_id="k", metric=metric, window=window, strategy=strategy, amount=100)
     for metric in ("requests", "tokens")
@@ -84,7 +85,7 @@ async def test_keys_share_a_slot_and_expire(redis: Redis, clock: Clock, namespac
     assert len(keys) == len(RULES) + 2
     assert all(key.startswith(f"{{{namespace}}}:") for key in lives)
     assert [key for key, life in lives.items() if life == -1] == [f"{{{namespace}}}:limits:whole"]
-    assert max(lives.values()) <= 62 * 86_400_000
+    assert max(lives.values()) <= 62 * DAY
     assert 59_000 < lives[f"{{{namespace}}}:limits:key:k:concurrent::fixed"] <= 60_000
 
 
@@ -162,6 +163,26 @@ async def test_emptied_redis_is_filled_from_the_ledger_once(
     assert reads > 2
     assert [[row.used for row in rows] for rows in standings] == [expected] * 6
     assert expected[RULES.index(TOKENS)] == 20
+    yesterday = (clock.now_ms // DAY - 1) * DAY
+    assert 0 < await own_redis.pttl(f"{{llmgateway}}:limits:key:k:tokens:day:fixed:{yesterday}") <= DAY / 2
+
+
+async def test_grant_from_before_the_loss_takes_no_more_than_there_is(
+    redis_server: RedisServer, own_redis: Redis, clock: Clock
+) -> None:
+    """Settling a reservation that the ledger did not know yet leaves a count of zero, which still expires."""
+    limiter = RedisLimiter(own_redis, clock)
+    grant = await limiter.reserve(RULES, Charge(tokens=40), 60)
+    redis_server.kill()
+    with pytest.raises(Overloaded):
+        await limiter.standing(RULES)
+    redis_server.start()
+    await limiter.reserve(RULES, Charge(tokens=10), 60)
+    await limiter.settle(grant, Charge(tokens=5))
+    keys = [key async for key in own_redis.scan_iter("*:tokens:*")]
+
+    assert {row.used for row in await limiter.standing(RULES) if row.rule.metric == "tokens"} == {0}
+    assert min([await own_redis.pttl(key) for key in keys]) > 0
 
 
 async def test_cancelled_reservation_is_given_back(redis_server: RedisServer, own_redis: Redis, clock: Clock) -> None:
