@@ -6,8 +6,8 @@ from typing import Any, Final, cast, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.admission.permit import Estimate
 from gateway.admission.quota import dollars
+from gateway.admission.worst_case import Estimate
 from gateway.errors import InvalidRequest
 from gateway.services.key_codec import timestamp
 from gateway.storage.usage_queries import CallFilter, Group, UsageAnswer, UsageQuestion, UsageTotals
