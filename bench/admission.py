@@ -86,7 +86,6 @@ async def _measure(rates: list[int], seconds: float) -> None:
                 empty = await _paced(_parse, rate, seconds)
                 full = await _paced(call, rate, seconds)
                 print(f"{rate:6} calls/s  {(full - empty) * 1e6:7.1f} µs CPU a call")
-            await admission.close()
 
 
 def _empty(folder: Path) -> Path:

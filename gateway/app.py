@@ -213,7 +213,6 @@ class App:
             stack.push_async_callback(listing.aclose)
             directory = ModelDirectory(catalog, known, listing)
             keys, admission = self._state.serve_by(settings, known.facts)
-            stack.push_async_callback(admission.close)
             chat = ChatDispatcher(catalog, settings.time, admission, self.lifecycle)
             embeddings = EmbeddingDispatcher(catalog, settings.time, admission)
 

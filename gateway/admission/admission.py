@@ -1,15 +1,16 @@
 """Admission: the one place where a call is let in, and its use counted."""
 
-import asyncio
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from gateway.admission.call import CallFacts, Desk, Target
 from gateway.admission.limits.model import Limiter, LimitRule, Standing
-from gateway.admission.permit import CallFacts, Desk, Estimate, Permit, Target
+from gateway.admission.permit import Permit
 from gateway.admission.price_book import Quotes
 from gateway.admission.quota import SharedRules
+from gateway.admission.worst_case import Estimate, estimates
 from gateway.config import LimitSettings
 from gateway.errors import PermissionDenied
 from gateway.storage.ledger import Ledger
@@ -18,7 +19,7 @@ T = TypeVar("T", bound=Target)
 
 
 class Admission:
-    """Lets calls in. Close it when no call is in hand any more."""
+    """Lets calls in."""
 
     def __init__(
         self,
@@ -38,7 +39,6 @@ class Admission:
             new_id=CallIds(clock),
             clock=clock,
             default_output_tokens=settings.default_output_tokens,
-            background=set(),
         )
 
     def admit(self, facts: CallFacts, targets: Sequence[T]) -> tuple[Permit, list[T]]:
@@ -46,24 +46,24 @@ class Admission:
 
         Raises PermissionDenied when it may use none. Nothing is reserved before `Permit.use`.
         """
-        caller = facts.caller
-        allowed = [target for target in targets if caller.may_use(target.provider.name, target.model)]
-        if not allowed:
-            raise PermissionDenied("This API key may not use that model.", param="model")
+        allowed = _allowed(facts, targets)
         return Permit(self._desk, facts, allowed), allowed
 
     def estimates(self, facts: CallFacts, targets: Sequence[Target]) -> list[Estimate]:
         """Return what a call would reserve at each of its targets. Raises PermissionDenied when it may use none."""
-        permit, _ = self.admit(facts, targets)
-        return permit.estimates()
+        return estimates(self._desk, facts, _allowed(facts, targets))
 
     async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
         """Return how rules stand now. Raises Overloaded while what counts them is away."""
         return await self._desk.limiter.standing(rules)
 
-    async def close(self) -> None:
-        """Finish what is under way with the limiter."""
-        await asyncio.gather(*self._desk.background, return_exceptions=True)
+
+def _allowed(facts: CallFacts, targets: Sequence[T]) -> list[T]:
+    caller = facts.caller
+    allowed = [target for target in targets if caller.may_use(target.provider.name, target.model)]
+    if not allowed:
+        raise PermissionDenied("This API key may not use that model.", param="model")
+    return allowed
 
 
 class CallIds:

@@ -35,6 +35,7 @@ from gateway.wire.chat import (
     TextPart,
     ToolCall,
     ToolMessage,
+    UserMessage,
 )
 
 EXACT_BYTES: Final = 64 * 1024
@@ -103,7 +104,8 @@ class _Text:
 
     def bound(self, text: str) -> int:
         """Return the most tokens of `text`."""
-        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        data = text.encode("utf-8", "surrogatepass")
+        size = len(data)
         if size > self._exact_left:
             self._exact_left = 0
             return size
@@ -111,7 +113,7 @@ class _Text:
         count = count_tokens(text)
         if self._known:
             return count
-        digits = sum(map(text.count, "0123456789"))
+        digits = size - len(data.translate(None, b"0123456789"))
         return min(size, count + -(-count // 2) + digits + size - len(text))
 
     def joined(self, texts: list[str]) -> int:
@@ -122,7 +124,8 @@ class _Text:
 
 
 def _message(message: Message, text: _Text, names: dict[str, str], model: str) -> int:
-    total = PER_MESSAGE + _content(message.content, text, model)
+    content = message.content
+    total = PER_MESSAGE + (text.bound(content) if isinstance(content, str) else _parts(content, text, model))
     if isinstance(message, ToolMessage):
         name = names.get(message.tool_call_id)
         return total + PER_CALL + (UNKNOWN_NAME if name is None else text.bound(name))
@@ -130,21 +133,19 @@ def _message(message: Message, text: _Text, names: dict[str, str], model: str) -
         return total + PER_CALL + text.bound(message.name)
     if message.name is not None:
         total += PER_NAME + text.bound(message.name)
+    if isinstance(message, UserMessage):
+        return total
     if not isinstance(message, AssistantMessage):
-        return total if message.__struct_config__.tag == "user" else total + INSTRUCTIONS
+        return total + INSTRUCTIONS
     total += CHANNEL + sum(text.bound(part) for part in (message.refusal, message.reasoning_content) if part)
     total += PAST_AUDIO if message.audio is not None else 0
     total += sum(_call(call, text) for call in message.tool_calls or ())
     return total + (_function_call(message.function_call, text) if message.function_call is not None else 0)
 
 
-def _content(content: Any, text: _Text, model: str) -> int:
-    if content is None:
-        return 0
-    if isinstance(content, str):
-        return text.bound(content)
+def _parts(content: Any, text: _Text, model: str) -> int:
     texts, total = [], 0
-    for part in content:
+    for part in content or ():
         if isinstance(part, TextPart):
             texts.append(part.text)
         elif isinstance(part, RefusalPart):

@@ -1,32 +1,20 @@
 """One call's way through admission: reserve before the provider is asked, settle once at the end."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self
+from typing import Final, Self
 
-from msgspec import UNSET, Struct
-
-from gateway.admission.keys import Caller
+from gateway.admission.call import CallFacts, Desk, Target
 from gateway.admission.limits.headers import headers
-from gateway.admission.limits.model import Charge, Grant, Limiter, LimitRule
+from gateway.admission.limits.model import Charge, Grant, LimitRule
+from gateway.admission.outcome import Outcome, outcome_of, reason_of
 from gateway.admission.price_book import Quote
+from gateway.admission.worst_case import client_pays, dearest_of, known_cap
 from gateway.catalog.prices import cost_nano_usd
-from gateway.config import ProviderSettings, Secret
-from gateway.errors import (
-    DeadlineExceeded,
-    GatewayError,
-    InternalError,
-    PermissionDenied,
-    QuotaExceeded,
-    RateLimited,
-    Unauthenticated,
-)
-from gateway.storage.ledger import Ledger
-from gateway.storage.records import Reservation, Settlement, State, UsageSource
-from gateway.telemetry.record import CallRecord
-from gateway.wire.completion import Usage
+from gateway.config import Secret
+from gateway.errors import GatewayError, QuotaExceeded, RateLimited, Unauthenticated
+from gateway.storage.records import Reservation, Settlement, utc_day
+from gateway.telemetry.usage import cached_tokens, reasoning_tokens
 
 LEASE_MARGIN_MS: Final = 60_000
 """A reservation is given up this long after its call must have ended."""
@@ -36,70 +24,6 @@ _SHRINKS: Final = 3
 _NAME_LENGTH: Final = 200
 
 
-class Named(Protocol):
-    """A provider, as far as admission sees it."""
-
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        ...
-
-
-class Target(Protocol):
-    """Where a call may go: a provider and its own name for the model."""
-
-    @property
-    def provider(self) -> Named: ...
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def settings(self) -> ProviderSettings: ...
-
-
-class CallFacts(Struct, frozen=True, kw_only=True):
-    """What admission must know of a call. Tokens are upper bounds; `output_cap` is per choice."""
-
-    caller: Caller
-    request_id: str
-    operation: Literal["chat", "embeddings"]
-    prompt_tokens: int
-    output_cap: int | None = None
-    choices: int = 1
-    generates: bool = True
-    streams: bool = False
-    provider_key: Secret | None = None
-    lease_s: float
-    record: CallRecord
-
-
-class Desk(Struct, frozen=True):
-    """What every permit works with. `clock` tells Unix milliseconds."""
-
-    ledger: Ledger
-    limiter: Limiter
-    quote: Callable[[str, str], Quote]
-    rules: Callable[[str], tuple[LimitRule, ...]]
-    """The rules of the gateway and of one provider."""
-    new_id: Callable[[], str]
-    clock: Callable[[], int]
-    default_output_tokens: int
-    background: set[asyncio.Task[None]]
-
-
-class Estimate(Struct, frozen=True, kw_only=True):
-    """What a call would reserve at one target. Costs are nano-dollars."""
-
-    provider: str
-    model: str
-    prompt_tokens: int
-    completion_tokens: int
-    prompt_cost: int
-    cost: int
-    price_source: str
-
-
 class Permit:
     """The right to make one call. Use it as `async with`; leaving settles it, whatever happened."""
 
@@ -107,7 +31,6 @@ class Permit:
         self._desk = desk
         self._facts = facts
         self._targets = targets
-        self._first = targets[0]
         self._target: Target | None = None
         self._quote: Quote | None = None
         self._grant: Grant | None = None
@@ -115,7 +38,6 @@ class Permit:
         self._started = 0
         self._completion_bound = 0
         self._client_pays = False
-        self._began = False
         self._settled = False
         self.output_cap: int | None = None
         """The cap per choice to send to the provider instead of the caller's; None leaves the request as it is."""
@@ -136,10 +58,10 @@ class Permit:
             return
         await self._give_back()
         quote = self._desk.quote(target.provider.name, target.model)
-        self._client_pays = self._pays(target)
+        self._client_pays = client_pays(self._facts, target, self._targets[0])
         await self._reserve(target, quote)
         self._target, self._quote = target, quote
-        if not self._began:
+        if not self._id:
             self._write_down(target, quote)
 
     def blame(self, error: GatewayError) -> GatewayError:
@@ -154,7 +76,7 @@ class Permit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._began:
+        if self._id:
             self._settle(error)
         else:
             await self._give_back()
@@ -167,51 +89,45 @@ class Permit:
         if self._settled:
             return
         self._settled = True
-        state, usage, source = self._outcome(error)
-        price = self._price(usage, source)
-        self._facts.record.cost_nano = price
-        if state == "settled":
-            self._facts.record.usage = usage
-        self._settle_ledger(state, usage, source, price, error)
+        record, limiter = self._facts.record, self._desk.limiter
+        outcome = outcome_of(self._facts, self.generated, self._completion_bound, error)
+        usage = outcome.usage
+        price = record.cost_nano = self._price(outcome)
+        if outcome.state == "settled":
+            record.usage = usage
+        self._book(outcome, price, error)
         if self._grant is None:
             return
-        if state == "released":
-            self._later(self._desk.limiter.release(self._grant))
+        if outcome.state == "released":
+            limiter.release(self._grant)
         else:
             tokens = usage.prompt_tokens + usage.completion_tokens
-            self._later(self._desk.limiter.settle(self._grant, Charge(requests=1, tokens=tokens, spend_nano=price)))
+            limiter.settle(self._grant, Charge(requests=1, tokens=tokens, spend_nano=price))
 
-    def _price(self, usage: Usage, source: UsageSource) -> int:
+    def _price(self, outcome: Outcome) -> int:
+        usage = outcome.usage
         if self._quote is None or self._client_pays:
             return 0
-        if source == "bound":
+        if outcome.source == "bound":
             return self._quote.bound(usage.prompt_tokens, usage.completion_tokens)
         return cost_nano_usd(self._quote.prices, usage)
-
-    def _pays(self, target: Target) -> bool:
-        """Tell whether the caller's own key pays. It was meant for the first target, so no other provider sees it."""
-        if target.settings.key_source == "gateway":
-            return False
-        own = self._facts.provider_key is not None and target.provider.name == self._first.provider.name
-        if target.settings.key_source == "client" and not own:
-            raise Unauthenticated(
-                f"Provider '{target.provider.name}' needs your own key for it, in the header x-provider-api-key.",
-                code="missing_provider_key",
-            )
-        return own
 
     async def _reserve(self, target: Target, quote: Quote) -> None:
         facts = self._facts
         rules = facts.caller.rules + self._desk.rules(target.provider.name)
         costs = quote.dearest[1] > 0 and not self._client_pays
         limited = any(rule.metric == "tokens" or (costs and rule.metric == "spend_nano") for rule in rules)
-        cap, self.output_cap = self._cap(target, quote, limited=limited)
+        cap = known_cap(facts, target, quote)
+        self.output_cap = None
+        if cap is None:
+            cap = self._desk.default_output_tokens
+            self.output_cap = cap if limited else None
         self._completion_bound = cap * facts.choices
         if not rules:
             return
         for _ in range(_SHRINKS):
             try:
-                self._grant = await self._desk.limiter.reserve(rules, self._charge(quote), self._lease_ms() / 1000)
+                grant = await self._desk.limiter.reserve(rules, self._charge(quote), self._lease_ms() / 1000)
             except (QuotaExceeded, RateLimited) as error:
                 smaller = await self._shrunk(rules, quote) if facts.generates and limited else 0
                 if smaller < min(SMALLEST_CAP, cap):
@@ -220,19 +136,10 @@ class Permit:
                 self._completion_bound = smaller * facts.choices
                 refused = error
             else:
-                facts.record.rate_limits = headers(self._grant.standing)
+                self._grant = grant
+                facts.record.rate_limits = headers(grant.standing)
                 return
         raise refused
-
-    def _cap(self, target: Target, quote: Quote, *, limited: bool) -> tuple[int, int | None]:
-        """Return the output tokens per choice to reserve, and the cap to send if that must be made sure of."""
-        facts = self._facts
-        if not facts.generates:
-            return 0, None
-        known = facts.output_cap or target.settings.max_output_tokens or quote.max_output_tokens
-        if known is not None:
-            return known, None
-        return self._desk.default_output_tokens, self._desk.default_output_tokens if limited else None
 
     def _charge(self, quote: Quote) -> Charge:
         prompt = self._facts.prompt_tokens
@@ -262,10 +169,13 @@ class Permit:
 
     def _write_down(self, target: Target, quote: Quote) -> None:
         facts, desk = self._facts, self._desk
-        self._id, self._started = desk.new_id(), desk.clock()
+        call_id, now = desk.new_id(), desk.clock()
+        worst = quote.bound(facts.prompt_tokens, self._completion_bound)
+        if len(self._targets) > 1:  # the row outlives a failover
+            worst = max(worst, dearest_of(desk, facts, self._targets[1:]))
         desk.ledger.reserve(
             Reservation(
-                id=self._id,
+                id=call_id,
                 request_id=facts.request_id,
                 owner=desk.ledger.owner,
                 key_id=facts.caller.key_id,
@@ -274,104 +184,35 @@ class Permit:
                 model=_name(target.model),
                 operation=facts.operation,
                 payer=self._payer,
-                started_at=self._started,
-                day=utc_day(self._started),
-                lease_until=self._started + self._lease_ms(),
+                started_at=now,
+                day=utc_day(now),
+                lease_until=now + self._lease_ms(),
                 reserved_prompt_tokens=facts.prompt_tokens,
                 reserved_completion_tokens=self._completion_bound,
-                reserved_nano=self._worst(quote),
+                reserved_nano=worst,
                 price_source=quote.source,
             )
         )
-        self._began = True
+        self._id, self._started = call_id, now
 
-    def _worst(self, quote: Quote) -> int:
-        """Return what the call costs at most at any of its targets, since the row outlives a failover."""
-        worst = quote.bound(self._facts.prompt_tokens, self._completion_bound)
-        for other in self._targets[1:]:
-            with contextlib.suppress(PermissionDenied):
-                priced = self._desk.quote(other.provider.name, other.model)
-                cap = self._cap(other, priced, limited=False)[0]
-                worst = max(worst, priced.bound(self._facts.prompt_tokens, cap * self._facts.choices))
-        return worst
-
-    def estimates(self) -> list[Estimate]:
-        """Return what the call would reserve at each of its targets, in place of making it.
-
-        A target that is refused for its unknown price is left out. Raises PermissionDenied when all are.
-        """
-        found: list[Estimate] = []
-        for target in self._targets:
-            try:
-                quote = self._desk.quote(target.provider.name, target.model)
-            except PermissionDenied:
-                if target is self._targets[-1] and not found:
-                    raise
-                continue
-            found.append(self._estimate(target, quote))
-        return found
-
-    def _estimate(self, target: Target, quote: Quote) -> Estimate:
-        try:
-            free = self._pays(target)
-        except Unauthenticated:  # the caller's own key will pay, and is not sent yet
-            free = True
-        prompt = self._facts.prompt_tokens
-        completion = self._cap(target, quote, limited=False)[0] * self._facts.choices
-        return Estimate(
-            provider=target.provider.name,
-            model=target.model,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            prompt_cost=0 if free else quote.bound(prompt, 0),
-            cost=0 if free else quote.bound(prompt, completion),
-            price_source=quote.source,
-        )
-
-    @property
-    def _payer(self) -> str:
-        return "client" if self._client_pays else "gateway"
-
-    def _outcome(self, error: BaseException | None) -> tuple[State, Usage, UsageSource]:
-        """Return what the call used, and who says so."""
-        facts = self._facts
-        usage = facts.record.usage
-        if usage is not None:
-            usage = usage.whole(generates=facts.generates)
-            if error is not None and self.generated is not None:  # it counted along the way, and broke off since
-                return "settled", _usage(usage.prompt_tokens, max(usage.completion_tokens, self.generated())), "gateway"
-            return "settled", usage, "provider"
-        if self.generated is not None:
-            return "settled", _usage(facts.prompt_tokens, self.generated()), "gateway"
-        if error is None:
-            return "settled", _usage(facts.prompt_tokens, 0), "gateway"
-        if isinstance(error, asyncio.CancelledError | DeadlineExceeded | GeneratorExit):
-            if facts.streams:
-                return "settled", _usage(facts.prompt_tokens, 0), "gateway"
-            # The provider may have generated all of it, and nobody can tell.
-            return "settled", _usage(facts.prompt_tokens, self._completion_bound), "bound"
-        return "released", Usage(), ""
-
-    def _settle_ledger(
-        self, state: State, usage: Usage, source: UsageSource, price: int, error: BaseException | None
-    ) -> None:
-        facts, desk, target = self._facts, self._desk, self._target or self._first
-        record, now = facts.record, desk.clock()
+    def _book(self, outcome: Outcome, price: int, error: BaseException | None) -> None:
+        desk, target, record = self._desk, self._target or self._targets[0], self._facts.record
+        usage, now = outcome.usage, desk.clock()
         desk.ledger.settle(
             Settlement(
                 id=self._id,
-                state=state,
+                state=outcome.state,
                 provider=target.provider.name,
                 model=_name(target.model),
                 payer=self._payer,
                 prompt_tokens=usage.prompt_tokens,
-                cached_tokens=_detail(usage.prompt_tokens_details, "cached_tokens"),
+                cached_tokens=cached_tokens(usage),
                 completion_tokens=usage.completion_tokens,
-                reasoning_tokens=_detail(usage.completion_tokens_details, "reasoning_tokens"),
+                reasoning_tokens=reasoning_tokens(usage),
                 cost_nano=price,
-                usage_source=source,
+                usage_source=outcome.source,
                 price_source=self._quote.source if self._quote is not None else "",
-                outcome=_reason(error),
+                outcome=reason_of(error),
                 attempts=record.attempts,
                 first_token_ms=round(record.first_token_s * 1000) if record.first_token_s is not None else None,
                 total_ms=max(0, now - self._started),
@@ -379,50 +220,14 @@ class Permit:
             )
         )
 
+    @property
+    def _payer(self) -> str:
+        return "client" if self._client_pays else "gateway"
+
     async def _give_back(self) -> None:
         grant, self._grant = self._grant, None
         if grant is not None:
             await self._desk.limiter.release(grant)
-
-    def _later(self, work: Any) -> None:
-        """Finish with the limiter even if this call is cancelled, and without making it wait."""
-        task = asyncio.ensure_future(work)
-        self._desk.background.add(task)
-        task.add_done_callback(self._desk.background.discard)
-
-
-def utc_day(ms: int) -> int:
-    """Return the UTC day of a Unix time in milliseconds, as 20251231."""
-    days = ms // 86_400_000
-    # Howard Hinnant's civil_from_days, in integers.
-    z = days + 719_468
-    era, doe = divmod(z, 146_097)
-    yoe = (doe - doe // 1460 + doe // 36_524 - doe // 146_096) // 365
-    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    mp = (5 * doy + 2) // 153
-    month = mp + 3 if mp < 10 else mp - 9
-    return (yoe + era * 400 + (month <= 2)) * 10_000 + month * 100 + doy - (153 * mp + 2) // 5 + 1
-
-
-def _usage(prompt: int, completion: int) -> Usage:
-    return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
-
-
-def _detail(details: Any, name: str) -> int:
-    if details is UNSET or details is None:
-        return 0
-    value = getattr(details, name)
-    return value if isinstance(value, int) else 0
-
-
-def _reason(error: BaseException | None) -> str:
-    if error is None:
-        return "OK"
-    if isinstance(error, GatewayError):
-        return error.reason.value
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "CANCELLED"
-    return InternalError.reason.value
 
 
 def _name(text: str) -> str:

@@ -49,10 +49,13 @@ class Quotes:
         self._default = Prices(
             input=nano_dollars(settings.default_input_price), output=nano_dollars(settings.default_output_price)
         )
-        self._warn = functools.lru_cache(maxsize=1024)(self._warn_once)
+        self._quote = functools.lru_cache(maxsize=1024)(self._look_up)
 
     def quote(self, provider: str, model: str) -> Quote:
         """Return what a model costs. Raises PermissionDenied for an unknown price where the settings refuse those."""
+        return self._quote(provider, model)
+
+    def _look_up(self, provider: str, model: str) -> Quote:
         facts = self._book(provider, model)
         if facts.prices is not None:
             return _quote(facts.prices, "catalog", facts.max_output_tokens)
@@ -61,14 +64,10 @@ class Quotes:
                 f"The price of '{provider}/{model}' is not known, and models without a known price are refused here.",
                 code="unknown_price",
             )
-        self._warn(provider, model)
+        _log.warning("price not known, default charged", provider=provider, model=model[:128])
         return _quote(self._default, "default", facts.max_output_tokens)
 
-    def _warn_once(self, provider: str, model: str) -> None:
-        _log.warning("price not known, default charged", provider=provider, model=model[:128])
 
-
-@functools.lru_cache(maxsize=1024)
 def _quote(prices: Prices, source: Literal["catalog", "default"], max_output_tokens: int | None) -> Quote:
     inputs = [price for price in (prices.input, prices.cached_input, prices.cache_write, prices.audio_input) if price]
     outputs = [price for price in (prices.output, prices.audio_output, prices.reasoning) if price]

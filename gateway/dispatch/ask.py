@@ -5,9 +5,10 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 
 from gateway.admission.bound import prompt_bound
+from gateway.admission.call import CallFacts
 from gateway.admission.embedding_bound import embedding_bound
 from gateway.admission.keys import ANONYMOUS, Caller
-from gateway.admission.permit import CallFacts, Permit
+from gateway.admission.permit import Permit
 from gateway.config import Secret
 from gateway.dispatch.catalog import Catalog, Target
 from gateway.errors import GatewayError

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.admission.admission import Admission
-from gateway.admission.permit import Estimate
+from gateway.admission.worst_case import Estimate
 from gateway.dispatch.ask import Ask
 from gateway.dispatch.catalog import Catalog
 

@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast, get_args
 
-from gateway.admission.permit import Estimate
 from gateway.admission.quota import dollars
+from gateway.admission.worst_case import Estimate
 from gateway.errors import InvalidRequest
 from gateway.services.key_codec import optional_milliseconds, timestamp
 from gateway.storage.usage_queries import CallFilter, Group, UsageAnswer, UsageQuestion, UsageTotals

@@ -29,7 +29,6 @@ _GATHER_S: Final = 0.25
 """How long the writer gathers records for one transaction."""
 _BATCH: Final = 2000
 _BACKLOG: Final = 100_000
-_SEGMENT_BYTES: Final = 1 << 20
 _RETRY_S: Final = (0.1, 0.2, 0.5, 1.0)
 _SWEEP_S: Final = 15.0
 _CLOSE_S: Final = 10.0
@@ -145,7 +144,7 @@ class Ledger:
         self._dirty.set()
 
     async def _write_pending(self) -> None:
-        done = self._journal.rotate() if self._journal.size > _SEGMENT_BYTES else 0
+        full = self._journal.full  # its lines are all in this batch, or in an earlier one
         batch, self._pending = self._pending, []
         self._storing = len(batch)
         try:
@@ -158,8 +157,7 @@ class Ledger:
             self._pending = batch[len(batch) - self._storing :] + self._pending
             self._storing = 0
             raise
-        if done:
-            self._journal.drop(done)
+        self._journal.drop(full)
         async with self._stored:
             self._stored.notify_all()
 

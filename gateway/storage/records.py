@@ -3,12 +3,28 @@
 Both are lines of the journal: JSON arrays, to which fields may be added at the end, with defaults.
 """
 
-from typing import Literal
+import datetime as dt
+import functools
+from typing import Final, Literal
 
 from msgspec import Struct
 
 State = Literal["settled", "released"]
 UsageSource = Literal["", "provider", "gateway", "bound"]
+
+
+_DAY_MS: Final = 86_400_000
+_EPOCH: Final = dt.date(1970, 1, 1)
+
+
+def utc_day(ms: int) -> int:
+    """Return the UTC day of a Unix time in milliseconds, as 20251231."""
+    return _written(ms // _DAY_MS)
+
+
+@functools.lru_cache(maxsize=64)
+def _written(days: int) -> int:
+    return int((_EPOCH + dt.timedelta(days=days)).strftime("%Y%m%d"))
 
 
 class Reservation(Struct, frozen=True, array_like=True, tag="r"):

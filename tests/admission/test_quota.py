@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.admission.permit import utc_day
 from gateway.admission.quota import dollars, nano_dollars, overlay, rules
 from gateway.config import LimitSpec
+from gateway.storage.records import utc_day
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def _killed(database: Database, folder: Path, *records: Reservation | Settlement
             ledger.reserve(record)
         else:
             ledger.settle(record)
-    os.close(ledger._journal._file)
+    ledger._journal._map.close()
     os.close(ledger._journal._lock)
     return ledger.owner
 

@@ -96,4 +96,3 @@ async def admission_of(book: Book) -> AsyncIterator[Admission]:
         async with open_state(settings) as state:
             _, admission = state.serve_by(settings, book)
             yield admission
-            await admission.close()

@@ -23,8 +23,8 @@ class Counter(Protocol):
         """Return what is used at `now_ms` of a rule of `amount`."""
         ...
 
-    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> None:
-        """Count `need` at `now_ms`."""
+    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
+        """Count `need` at `now_ms` and return what is used then."""
         ...
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
@@ -54,9 +54,9 @@ class FixedCounter:
                 del self._counts[max(self._counts, key=lambda start: abs(start - self._start))]
         return self._counts.get(self._start, 0)
 
-    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> None:
-        used = self.used(now_ms, amount)
-        self._counts[self._start] = used + need
+    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
+        used = self._counts[self._start] = self.used(now_ms, amount) + need
+        return used
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
         start = self._start if self._start <= at_ms < self._end else calendar(self._window, at_ms)[0]
@@ -88,13 +88,14 @@ class SlidingCounter:
             self.mark = max(inside, default=current)
         return self._total
 
-    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> None:
+    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
         self.used(now_ms, amount)
         if self._slice not in self._counts:
             self._counts = {**self._inside(), self._slice: 0}
         self._counts[self._slice] += need
         self._total += need
         self.mark = max(self.mark, self._slice)
+        return self._total
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
         at = slice_of(self._window, at_ms)
@@ -132,10 +133,11 @@ class BucketCounter:
         used, self.mark, _ = self._refilled(now_ms, amount)
         return used
 
-    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> None:
+    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
         used, rest, since = self._refilled(now_ms, amount)
         self._state = (used + need, rest, since)
         self.mark = rest
+        return used + need
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
         used, rest, since = self._refilled(now_ms, amount)
@@ -163,9 +165,10 @@ class LeaseCounter:
             self.mark = min(self._ends.values(), default=0)
         return len(self._ends)
 
-    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> None:
+    def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
         self.mark = min(self.mark, lease_end_ms) if self._ends else lease_end_ms
         self._ends[grant] = lease_end_ms
+        return len(self._ends)
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
         self._ends.pop(grant, None)

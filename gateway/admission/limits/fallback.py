@@ -1,7 +1,7 @@
 """What happens when the shared store of the limits is away: the mode `fail_open_local`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -40,13 +40,13 @@ class LocalFallbackLimiter:
         grant.local = True
         return grant
 
-    async def settle(self, grant: Grant, actual: Charge) -> None:
+    def settle(self, grant: Grant, actual: Charge) -> Awaitable[None]:
         """See `Limiter`."""
-        await (self._local if grant.local else self._shared).settle(grant, actual)
+        return (self._local if grant.local else self._shared).settle(grant, actual)
 
-    async def release(self, grant: Grant) -> None:
+    def release(self, grant: Grant) -> Awaitable[None]:
         """See `Limiter`."""
-        await self.settle(grant, NOTHING)
+        return self.settle(grant, NOTHING)
 
     async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
         """See `Limiter`. Does not raise Overloaded."""

@@ -1,7 +1,6 @@
 """`x-ratelimit-*`, as OpenAI's API sends them."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 from gateway.admission.limits.model import Standing
 
@@ -11,22 +10,20 @@ def headers(standing: Iterable[Standing]) -> dict[str, str]:
 
     Of several rules the one with least left speaks, whatever its window, for it refuses first.
     """
+    tightest: dict[str, Standing] = {}
+    for row in standing:
+        metric = row.rule.metric
+        if metric not in ("requests", "tokens"):
+            continue
+        known = tightest.get(metric)
+        if known is None or (row.remaining, -row.reset_ms) < (known.remaining, -known.reset_ms):
+            tightest[metric] = row
     found: dict[str, str] = {}
-    rows = list(standing)
-    for metric in _METRICS:
-        tightest = min(
-            (row for row in rows if row.rule.metric == metric),
-            key=lambda row: (row.remaining, -row.reset_ms),
-            default=None,
-        )
-        if tightest is not None:
-            found[f"x-ratelimit-limit-{metric}"] = str(tightest.rule.amount)
-            found[f"x-ratelimit-remaining-{metric}"] = str(tightest.remaining)
-            found[f"x-ratelimit-reset-{metric}"] = duration(tightest.reset_ms)
+    for counted, row in tightest.items():
+        found[f"x-ratelimit-limit-{counted}"] = str(row.rule.amount)
+        found[f"x-ratelimit-remaining-{counted}"] = str(row.remaining)
+        found[f"x-ratelimit-reset-{counted}"] = duration(row.reset_ms)
     return found
-
-
-_METRICS: tuple[Literal["requests"], Literal["tokens"]] = ("requests", "tokens")
 
 
 def duration(milliseconds: int) -> str:

@@ -1,12 +1,12 @@
 """The limiter of one process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Final
 
 from gateway.admission.limits.counters import Counter, counter_for
-from gateway.admission.limits.model import NOTHING, Charge, Grant, LimitRule, Reading, Standing, standings
+from gateway.admission.limits.model import DONE, NOTHING, Charge, Grant, LimitRule, Reading, Standing, standings
 from gateway.admission.limits.refusal import refusal
 
 _SWEEP_AT_LEAST: Final = 1024
@@ -28,34 +28,36 @@ class MemoryLimiter:
     async def reserve(self, rules: Sequence[LimitRule], charge: Charge, lease_s: float) -> Grant:
         """See `Limiter`."""
         now = self._clock() // 1_000_000
-        counters = [self._counters.get(rule) or self._counter(rule, now) for rule in rules]
-        for rule, counter in zip(rules, counters, strict=True):
+        counted = []
+        for rule in rules:
+            counter = self._counters.get(rule) or self._counter(rule, now)
             need = charge.of(rule.metric)
-            if need and counter.used(now, rule.amount) + need > rule.amount:
-                raise self._refusal(rules, counters, charge, now)
+            used = counter.used(now, rule.amount)
+            if need and used + need > rule.amount:
+                raise self._refusal(rules, charge, now)
+            counted.append((counter, rule.amount, need, used))
         lease_end = now + int(lease_s * 1000)
         grant = str(next(self._ids))
-        readings = []
-        for rule, counter in zip(rules, counters, strict=True):
-            if need := charge.of(rule.metric):
-                counter.add(now, rule.amount, need, grant, lease_end)
-            readings.append(Reading(counter.used(now, rule.amount), counter.mark))
+        readings = [
+            Reading(counter.add(now, amount, need, grant, lease_end) if need else used, counter.mark)
+            for counter, amount, need, used in counted
+        ]
         return Grant(id=grant, rules=tuple(rules), charge=charge, at_ms=now, readings=readings)
 
-    async def settle(self, grant: Grant, actual: Charge) -> None:
+    def settle(self, grant: Grant, actual: Charge) -> Awaitable[None]:
         """See `Limiter`."""
-        if not grant.open:
-            return
-        grant.open = False
-        now = self._clock() // 1_000_000
-        for rule in grant.rules:
-            delta = actual.of(rule.metric) - grant.charge.of(rule.metric)
-            if delta or rule.window is None:
-                self._counter(rule, now).adjust(grant.at_ms, now, rule.amount, delta, grant.id)
+        if grant.open:
+            grant.open = False
+            now = self._clock() // 1_000_000
+            for rule in grant.rules:
+                delta = actual.of(rule.metric) - grant.charge.of(rule.metric)
+                if delta or rule.window is None:
+                    self._counter(rule, now).adjust(grant.at_ms, now, rule.amount, delta, grant.id)
+        return DONE
 
-    async def release(self, grant: Grant) -> None:
+    def release(self, grant: Grant) -> Awaitable[None]:
         """See `Limiter`."""
-        await self.settle(grant, NOTHING)
+        return self.settle(grant, NOTHING)
 
     async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
         """See `Limiter`."""
@@ -76,9 +78,10 @@ class MemoryLimiter:
             Reading(counter.used(now, rule.amount), counter.mark) for rule, counter in zip(rules, counters, strict=True)
         ]
 
-    def _refusal(self, rules: Sequence[LimitRule], counters: list[Counter], charge: Charge, now: int) -> Exception:
+    def _refusal(self, rules: Sequence[LimitRule], charge: Charge, now: int) -> Exception:
         readings = []
-        for rule, counter in zip(rules, counters, strict=True):
+        for rule in rules:
+            counter = self._counter(rule, now)
             used, need = counter.used(now, rule.amount), charge.of(rule.metric)
             broken = need and used + need > rule.amount
             readings.append(Reading(used, counter.room_mark(rule.amount, need) if broken else counter.mark))

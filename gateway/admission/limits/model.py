@@ -1,6 +1,6 @@
 """The vocabulary of limits: rules, charges, grants, and what a limiter promises."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -27,7 +27,7 @@ class Reading(Struct, frozen=True):
     mark: int
 
 
-class LimitRule(Struct, frozen=True, kw_only=True):
+class LimitRule(Struct, frozen=True, kw_only=True, cache_hash=True):
     """At most `amount` of `metric` in a `window`.
 
     Strategies:
@@ -95,25 +95,32 @@ class Charge(Struct, frozen=True, kw_only=True):
 NOTHING: Final = Charge(requests=0)
 
 
-class Standing(Struct, frozen=True, kw_only=True):
-    """How a rule stands: what is used, and in how many milliseconds all of it is free again."""
+class Standing(Struct, frozen=True):
+    """How a rule stands, given its reading at `now_ms`."""
 
     rule: LimitRule
-    used: int
-    reset_ms: int
+    reading: Reading
+    now_ms: int
+
+    @property
+    def used(self) -> int:
+        """What is used."""
+        return self.reading.used
 
     @property
     def remaining(self) -> int:
         """What is left; zero when more is used than allowed."""
-        return max(0, self.rule.amount - self.used)
+        return max(0, self.rule.amount - self.reading.used)
+
+    @property
+    def reset_ms(self) -> int:
+        """In how many milliseconds all of it is free again."""
+        return self.rule.reset_ms(self.reading, self.now_ms)
 
 
 def standings(rules: Sequence[LimitRule], readings: Sequence[Reading], now_ms: int) -> list[Standing]:
     """Return how each rule stands, given its reading at `now_ms`."""
-    return [
-        Standing(rule=rule, used=reading.used, reset_ms=rule.reset_ms(reading, now_ms))
-        for rule, reading in zip(rules, readings, strict=True)
-    ]
+    return [Standing(rule, reading, now_ms) for rule, reading in zip(rules, readings, strict=True)]
 
 
 class Grant(Struct, kw_only=True, eq=False):
@@ -146,18 +153,30 @@ class Limiter(Protocol):
         """
         ...
 
-    async def settle(self, grant: Grant, actual: Charge) -> None:
+    def settle(self, grant: Grant, actual: Charge) -> Awaitable[None]:
         """Replace what was reserved by what was used, in the windows it was reserved in.
 
-        Only the first settle or release of a grant counts. Never raises for a store that is away: the reservation
-        then stays counted at its bound.
+        That begins at once, and goes on whether or not somebody awaits its end, which is what is returned. Only the
+        first settle or release of a grant counts. Never raises for a store that is away: the reservation then stays
+        counted at its bound.
         """
         ...
 
-    async def release(self, grant: Grant) -> None:
-        """Give all of the reservation back."""
+    def release(self, grant: Grant) -> Awaitable[None]:
+        """Give all of the reservation back, in the manner of `settle`."""
         ...
 
     async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
         """Return how each rule stands now, without counting anything. Raises Overloaded as `reserve` does."""
         ...
+
+
+class _Done:
+    """What has ended already."""
+
+    def __await__(self) -> Generator[None]:
+        return
+        yield
+
+
+DONE: Final = _Done()

@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from gateway.admission.limits.model import NOTHING, Charge, Grant, LimitRule, Reading, Standing, standings
+from gateway.admission.limits.model import DONE, NOTHING, Charge, Grant, LimitRule, Reading, Standing, standings
 from gateway.admission.limits.refusal import refusal
 from gateway.admission.limits.windows import LENGTH_MS, SLICES, calendar, slice_of, tick_of, ticks
 from gateway.config import Secret
@@ -92,18 +92,17 @@ class RedisLimiter:
             task.add_done_callback(self._give_back)  # the decision is on its way and cannot be called back
             raise
 
-    async def settle(self, grant: Grant, actual: Charge) -> None:
+    def settle(self, grant: Grant, actual: Charge) -> Awaitable[None]:
         """See `Limiter`."""
         if not grant.open:
-            return
+            return DONE
         grant.open = False
         changed = [rule for rule in grant.rules if rule.window is None or _delta(rule, grant, actual)]
-        if changed:
-            await asyncio.shield(self._keep(self._settle(grant, changed, actual)))
+        return asyncio.shield(self._keep(self._settle(grant, changed, actual))) if changed else DONE
 
-    async def release(self, grant: Grant) -> None:
+    def release(self, grant: Grant) -> Awaitable[None]:
         """See `Limiter`."""
-        await self.settle(grant, NOTHING)
+        return self.settle(grant, NOTHING)
 
     async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
         """See `Limiter`."""
@@ -195,7 +194,7 @@ class RedisLimiter:
 
     def _give_back(self, task: "asyncio.Task[Grant]") -> None:
         if not task.cancelled() and task.exception() is None:
-            self._keep(self.release(task.result()))
+            self.release(task.result())
 
 
 def _delta(rule: LimitRule, grant: Grant, actual: Charge) -> int:

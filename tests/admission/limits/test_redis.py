@@ -206,7 +206,7 @@ async def test_cancelled_settle_is_carried_out(redis: Redis, clock: Clock, names
     """A call that is cancelled while it settles is settled."""
     limiter = RedisLimiter(redis, clock, namespace=namespace)
     grant = await limiter.reserve([TOKENS, PLACES], Charge(tokens=30), 60)
-    settling = asyncio.create_task(limiter.settle(grant, Charge(tokens=7)))
+    settling = asyncio.ensure_future(limiter.settle(grant, Charge(tokens=7)))
     await asyncio.sleep(0)
     settling.cancel()
     await asyncio.wait([settling])

@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2
 
 from gateway.admission.limits.headers import duration, headers
 from gateway.admission.limits.memory import MemoryLimiter
-from gateway.admission.limits.model import MAX_AMOUNT, Charge, LimitRule, Standing
+from gateway.admission.limits.model import MAX_AMOUNT, Charge, LimitRule, Reading, Standing
 from gateway.admission.limits.refusal import usd
 from gateway.errors import GatewayError, QuotaExceeded, RateLimited
 from gateway.interceptors.errors import status_of
@@ -161,18 +161,19 @@ async def test_limit_that_holds_longest_is_named() -> None:
 
 def test_headers_speak_for_the_tightest_rule() -> None:
     """OpenAI's six headers, of the rule with least left."""
+    now = 400_000 + 11_360  # 8.64 s before the next minute, in the seventh one of a day
     standing = [
-        Standing(rule=rule("requests", "minute", 60), used=10, reset_ms=45_000),
-        Standing(rule=rule("requests", "day", 1000), used=990, reset_ms=86_000_000),
-        Standing(rule=rule("tokens", "minute", 100), used=130, reset_ms=8_640),
-        Standing(rule=rule("spend_nano", "month", 1), used=0, reset_ms=0),
-        Standing(rule=rule("concurrent", None, 1), used=0, reset_ms=0),
+        Standing(rule("requests", "minute", 60), Reading(10, 0), now),
+        Standing(rule("requests", "day", 1000), Reading(990, 0), now),
+        Standing(rule("tokens", "minute", 100), Reading(130, 0), now),
+        Standing(rule("spend_nano", "month", 1), Reading(0, 0), now),
+        Standing(rule("concurrent", None, 1), Reading(0, 0), now),
     ]
 
     assert headers(standing) == {
         "x-ratelimit-limit-requests": "1000",
         "x-ratelimit-remaining-requests": "10",
-        "x-ratelimit-reset-requests": "23h53m20s",
+        "x-ratelimit-reset-requests": "23h53m8.64s",
         "x-ratelimit-limit-tokens": "100",
         "x-ratelimit-remaining-tokens": "0",
         "x-ratelimit-reset-tokens": "8.64s",
