@@ -114,6 +114,24 @@ local function answer_error(handle, status)
   secure(headers)
 end
 
+local CARRIED = '^(.*); llmgateway%-headers="(.*)"$'
+
+local function from_hex(digits)
+  return string.char(tonumber(digits, 16))
+end
+
+-- The gateway's own headers come in the content type, which costs it less than metadata of their own.
+local function unpack_headers(headers, content_type)
+  local own, carried = content_type:match(CARRIED)
+  if own == nil then
+    return
+  end
+  headers:replace("content-type", own)
+  for name, value in carried:gmatch("([^=&]+)=([^&]*)") do
+    headers:replace(name, (value:gsub("%%(%x%x)", from_hex)))
+  end
+end
+
 local ENCODINGS = {identity = true, deflate = true, gzip = true}
 
 -- gRPC cannot read a wrong value of these, and then also fails later calls of others on the same connection.
@@ -137,15 +155,21 @@ function envoy_on_response(handle)
     return
   end
   local content_type = headers:get("content-type")
-  if content_type ~= nil and content_type:find("application/grpc", 1, true) == 1 then
-    return
+  if content_type ~= nil then
+    if content_type:find("application/grpc", 1, true) == 1 then
+      return
+    end
+    unpack_headers(headers, content_type)
   end
   remove_grpc(headers)
   secure(headers)
   if headers:get("content-length") == nil then
     headers:add("x-accel-buffering", "no") -- nginx in front would hold a stream back
   end
-  -- Data go on flowing while this waits. Only HTTP/2 callers would see the trailers.
+  if handle:streamInfo():protocol() == "HTTP/1.1" then
+    return -- its callers see no trailers, and waiting for them would cost each chunk of a stream
+  end
+  -- Data go on flowing while this waits.
   local trailers = handle:trailers()
   if trailers ~= nil then
     trailers:remove("grpc-status")

@@ -1,8 +1,7 @@
 """What callers are told beside the answer: what is left of their limits, and what the call cost.
 
-Callers that speak gRPC find it in the trailing metadata, which cost nothing. HTTP callers have no trailers, so they get
-headers, made of initial metadata. Those go out right before the first message, never earlier: a call that fails before
-that must still be able to answer with its status. They cost a call about 0.05 ms of CPU, so one without news has none.
+Callers that speak gRPC find it in the trailing metadata. HTTP callers have no trailers, so they get headers. Those go
+out with the first message, never earlier: a call that fails before that must still be able to answer with its status.
 """
 
 from typing import Any, Final

@@ -11,11 +11,13 @@ from typing import Any, Final, Protocol
 import grpc
 import grpc.aio
 import msgspec
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import DecodeError
 
 from gateway.admission.keys import ANONYMOUS, Caller
 from gateway.errors import InvalidRequest
 from gateway.interceptors.answer_metadata import answer_pairs
+from gateway.interceptors.carried_headers import carry
 from gateway.telemetry.record import CallRecord
 
 Proceed = Callable[[], Awaitable[Any]]
@@ -133,7 +135,7 @@ def _message(read: Callable[[bytes], Any], request: bytes) -> Any:
 
 async def _answer(behavior: Callable[..., Awaitable[Any]], read: Callable[[Any], Any], request: Any, rpc: Rpc) -> Any:
     answer = await behavior(read(request), rpc.context)
-    await _send_headers(rpc)
+    await _send_headers(rpc, answer)
     return answer
 
 
@@ -148,15 +150,18 @@ async def _write_all(
     async with contextlib.aclosing(messages):  # type: ignore[type-var]  # servicers are async generators
         async for message in messages:
             if first:
-                await _send_headers(rpc)
+                await _send_headers(rpc, message)
                 first = False
             await rpc.context.write(message)
 
 
-async def _send_headers(rpc: Rpc) -> None:
+async def _send_headers(rpc: Rpc, message: Any) -> None:
     """Send the headers, if any, now that the first message is at hand."""
     headers = rpc.record.vendor_headers
-    if rpc.from_http and (pairs := answer_pairs(rpc.record)):
-        headers = {**headers, **dict(pairs)}
+    if rpc.from_http:
+        headers = {**headers, **dict(answer_pairs(rpc.record))}
+        if headers and isinstance(message, HttpBody):
+            carry(message, headers)
+            return
     if headers:
         await rpc.context.send_initial_metadata(tuple(headers.items()))
