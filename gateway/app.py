@@ -249,6 +249,7 @@ class App:
                 self._traces,
                 time.monotonic,
                 max_in_flight=settings.service.max_in_flight,
+                log_prompts=settings.telemetry.trace_prompts,
             )
             return _Generation(settings, providers, chain, table, stack.pop_all())
         raise AssertionError("the stack swallows no exception")
