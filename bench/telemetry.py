@@ -35,8 +35,10 @@ from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import outgoing_trace_context, running_traces
 from gateway.wire.completion import Usage
+from llmgateway.v1 import openai_service_pb2
 
-_METHOD: Final = "/llmgateway.v1.OpenAIService/ChatCompletions"
+_SERVICE: Final = openai_service_pb2.DESCRIPTOR.services_by_name["OpenAIService"]
+_METHOD: Final = f"/{_SERVICE.full_name}/ChatCompletions"
 _METADATA: Final = {
     "x-envoy-original-path": "/v1/chat/completions",
     "authorization": "Bearer bench-key-0123456789abcdef",
@@ -181,8 +183,7 @@ def main() -> None:
     if chosen.collector:
         asyncio.run(_collect())
         return
-    with tempfile.TemporaryFile("w") as log:
-        sys.stderr = log
+    with tempfile.TemporaryFile("w") as log, contextlib.redirect_stderr(log):
         configure_logs(TelemetrySettings())
         uvloop.run(_measure(chosen.rounds))
 
