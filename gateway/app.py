@@ -23,6 +23,7 @@ from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.dispatch.estimates import CostEstimator
 from gateway.dispatch.listing import Listing
+from gateway.errors import Overloaded
 from gateway.health.history import CheckHistory, writing
 from gateway.health.provider_checks import ProviderChecks
 from gateway.interceptors.base import InterceptorChain
@@ -41,6 +42,7 @@ from gateway.services.usage_service import UsageService
 from gateway.state import State, now_ms, open_state
 from gateway.storage.provider_health import ProviderCheckQueries
 from gateway.switch import HandlerTable, Switch
+from gateway.telemetry.gauges import LimitState, StateGauges
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
 from gateway.tls import grpc_credentials
@@ -111,6 +113,8 @@ class App:
         self._dependencies = state.dependencies()
         self.grpc_port = 0
         self._metrics = metrics
+        ledger = state.ledger
+        self._gauges = StateGauges(metrics.registry, reservations=lambda: ledger.open, backlog=lambda: ledger.backlog)
         self.reloads: Final = self._metrics.config_reloads
         self._traces = traces
         self._commit = commit
@@ -139,6 +143,23 @@ class App:
         task = asyncio.create_task(self._retire(old))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+    async def read_limits(self) -> None:
+        """Bring the limits on the metrics page up to date; what counts them may be away, then they are not there."""
+        standings = []
+        with contextlib.suppress(Overloaded):
+            standings = await self._state.shared_limits()
+        self._gauges.limits(
+            LimitState(
+                standing.rule.scope,
+                standing.rule.scope_id,
+                standing.rule.metric,
+                standing.rule.window or "",
+                standing.rule.amount,
+                standing.remaining,
+            )
+            for standing in standings
+        )
 
     async def serve(self, server: grpc.aio.Server) -> None:
         """Take calls on `server`, until `drain`."""
@@ -249,6 +270,7 @@ class App:
                 self._traces,
                 time.monotonic,
                 max_in_flight=settings.service.max_in_flight,
+                log_prompts=settings.telemetry.trace_prompts,
             )
             return _Generation(settings, providers, chain, table, stack.pop_all())
         raise AssertionError("the stack swallows no exception")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -56,7 +56,7 @@ async def _serve(
     registry = CollectorRegistry()
     async with (
         running(settings, addresses=addresses, commit=commit, registry=registry, shared_port=place.shared_port) as app,
-        _metrics(settings, place, registry),
+        _metrics(settings, place, registry_page(registry, app.read_limits)),
     ):
         async with _reloading(settings, app, load, watched):
             _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
@@ -67,11 +67,11 @@ async def _serve(
 
 
 @contextlib.asynccontextmanager
-async def _metrics(settings: Settings, place: Place, registry: CollectorRegistry) -> AsyncIterator[None]:
+async def _metrics(settings: Settings, place: Place, page: Callable[[], Awaitable[bytes]]) -> AsyncIterator[None]:
     host, port = settings.service.host, settings.service.metrics_port
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(metrics_page(registry_page(registry), place.metrics_socket or (host, port)))
+            await stack.enter_async_context(metrics_page(page, place.metrics_socket or (host, port)))
         except OSError as exc:
             raise ListenError(f"METRICS_PORT {port} on {host} cannot be listened on: {exc.strerror}") from None
         yield

@@ -16,7 +16,7 @@ from gateway.admission.key_store import KeyStore
 from gateway.admission.keys import StaticKeys
 from gateway.admission.limits.fallback import LocalFallbackLimiter
 from gateway.admission.limits.memory import MemoryLimiter
-from gateway.admission.limits.model import Limiter
+from gateway.admission.limits.model import Limiter, Standing
 from gateway.admission.limits.redis import History, RedisLimiter, Used, connect
 from gateway.admission.price_book import Book, Quotes
 from gateway.admission.quota import SharedRules
@@ -71,7 +71,7 @@ class State:
     def __init__(self, settings: Settings, stored: Stored, ledger: Ledger) -> None:
         self._settings = settings
         self._stored = stored
-        self._ledger = ledger
+        self.ledger: Final = ledger
         self.redis: Redis | None
         self.limiter: Limiter
 
@@ -83,7 +83,7 @@ class State:
     @property
     def process(self) -> str:
         """The name of this process in the ledger."""
-        return self._ledger.owner
+        return self.ledger.owner
 
     def dependencies(self) -> Dependencies:
         """Return what tells how database and Redis are."""
@@ -91,14 +91,14 @@ class State:
             self.database,
             self.redis,
             needs_redis=self._settings.storage.redis_away == "refuse",
-            writes=lambda: self._ledger.available,
+            writes=lambda: self.ledger.available,
         )
 
     def serve_by(self, settings: Settings, book: Book) -> tuple[KeyRing, Admission]:
         """Return what calls need under these settings; `book` knows the models' prices."""
         self._settings = settings
         admission = Admission(
-            ledger=self._ledger,
+            ledger=self.ledger,
             limiter=self.limiter,
             quotes=Quotes(book, settings.limits),
             shared=SharedRules(settings.limits),
@@ -122,11 +122,16 @@ class State:
         """Return what was used so far of every rule in force."""
         callers = await self._key_ring().callers()
         rules = {rule for caller in callers for rule in caller.rules}
-        return await used_so_far(self._ledger, rules.union(SharedRules(self._settings.limits).all), now_ms())
+        return await used_so_far(self.ledger, rules.union(SharedRules(self._settings.limits).all), now_ms())
+
+    async def shared_limits(self) -> list[Standing]:
+        """Return how the limits of the gateway and of its providers stand. Raises Overloaded as the limiter does."""
+        rules = SharedRules(self._settings.limits).all
+        return await self.limiter.standing(rules) if rules else []
 
     def usage(self) -> UsageQueries:
         """Return what answers questions about the ledger."""
-        return UsageQueries(self._stored.database, self._ledger)
+        return UsageQueries(self._stored.database, self.ledger)
 
     def administration(self, keys: KeyRing, providers: Collection[str]) -> Administration:
         """Return what changes stored keys and limits; `keys` and the configured `providers` are those in force."""

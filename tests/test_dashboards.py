@@ -10,6 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry, Metric
 
 from gateway.errors import Reason
+from gateway.telemetry.gauges import StateGauges
 from gateway.telemetry.metrics import Metrics
 from gateway.workers import Workers
 
@@ -40,6 +41,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """The labels of each sample name that a page can have; `worker` is the supervisor's."""
     registry = CollectorRegistry()
     Metrics(registry)
+    StateGauges(registry, reservations=int, backlog=int)
     Workers(1, tmp_path_factory.mktemp("sockets"), {}, 1, registry)
     found: dict[str, set[str]] = {}
     for collector in registry._collector_to_names:
@@ -83,3 +85,18 @@ def test_every_metric_of_ours_is_shown_somewhere(samples: dict[str, set[str]]) -
     ours = {re.sub("_(bucket|sum|count)$", "", name) for name in samples if name.startswith("llmgateway_")}
     shown = {re.sub("_(bucket|sum|count)$", "", name) for name in read}
     assert ours - shown == {"llmgateway_config_load_timestamp_seconds"}
+
+
+def test_every_metric_of_ours_is_explained(samples: dict[str, set[str]]) -> None:
+    """docs/operations.md has them and their labels, and no others; `worker` is on all of them."""
+    page = (DEPLOY.parent / "docs/operations.md").read_text()
+    rows = re.findall(r"^\| (`llmgateway_[^|]*)\|([^|]*)\|", page, re.MULTILINE)
+    explained = {
+        name: set(re.findall(r"`(\w+)`", labels)) for names, labels in rows for name in re.findall(r"`(\w+)`", names)
+    }
+    ours = {
+        re.sub("_(bucket|sum|count)$", "", name): labels - {"le", "worker"}
+        for name, labels in samples.items()
+        if name.startswith("llmgateway_")
+    }
+    assert {name: labels - {"worker"} for name, labels in explained.items()} == ours

@@ -205,7 +205,7 @@ class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     trace_genai_names: bool = False
     """Also OpenTelemetry's GenAI attribute names, beside OpenInference's."""
     trace_prompts: bool = False
-    """Prompts and answers on spans."""
+    """Prompts and answers on spans, prompts in log lines."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

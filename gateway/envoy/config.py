@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.envoy.bindings import Binding, read_bindings
+from gateway.bindings import Binding, read_bindings
 
 _HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default settings. Do not edit.\n"
 _ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")

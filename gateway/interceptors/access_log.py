@@ -1,4 +1,4 @@
-"""One log line a request."""
+"""One line a call."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,41 +8,54 @@ import structlog
 
 from gateway.errors import GatewayError
 from gateway.interceptors.base import Proceed, Rpc
+from gateway.interceptors.route import route
+from gateway.telemetry.prompts import PromptKeeper
+from gateway.telemetry.usage import cached_tokens, reasoning_tokens
 
 _log = structlog.get_logger("gateway.access")
 _QUIET: Final = ("/grpc.", "/llmgateway.v1.SystemService/")
 
 
 class AccessLogInterceptor:
-    """Logs what each RPC asked and what became of it; probes are logged at debug level."""
+    """Logs what each RPC asked and what became of it; probes are logged at debug level.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    `docs/operations.md` tells each field. With `prompts` the line also has the request's body.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, prompts: bool = False) -> None:
         self._clock = clock
+        self._prompts = prompts
 
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
+        asked = PromptKeeper.of(rpc.record) if self._prompts else None
         try:
             result = await proceed()
         except asyncio.CancelledError:
-            self._line(rpc, "CANCELLED", 499)
+            self._line(rpc, asked, "CANCELLED", 499)
             raise
         except GatewayError as exc:
-            self._line(rpc, exc.reason.value, exc.http_status, **({} if exc.vendor_text else {"message": exc.message}))
+            more = {} if exc.vendor_text else {"message": exc.message}
+            self._line(rpc, asked, exc.reason.value, exc.http_status, **more)
             raise
         except BaseException:
-            self._line(rpc, "INTERNAL", 500)
+            self._line(rpc, asked, "INTERNAL", 500)
             raise
-        self._line(rpc, "OK", 200)
+        self._line(rpc, asked, "OK", 200)
         return result
 
-    def _line(self, rpc: Rpc, reason: str, http_status: int, **more: str) -> None:
+    def _line(self, rpc: Rpc, asked: PromptKeeper | None, reason: str, http_status: int, **more: str) -> None:
         record = rpc.record
         usage = record.usage
         write = _log.debug if rpc.method.startswith(_QUIET) else _log.info
+        if asked is not None and asked.text is not None:
+            more["request_body"] = asked.text
         write(
             "request",
             request_id=rpc.request_id,
             trace_id=rpc.trace_id,
             key_id=rpc.caller.key_id,
+            project_id=rpc.caller.project_id,
+            route=route(rpc),
             rpc=rpc.method,
             edge="http" if rpc.from_http else "grpc",
             status=reason,
@@ -51,7 +64,10 @@ class AccessLogInterceptor:
             model=record.model,
             attempts=record.attempts,
             prompt_tokens=usage.prompt_tokens if usage else None,
+            cached_tokens=cached_tokens(usage) if usage else None,
             completion_tokens=usage.completion_tokens if usage else None,
+            reasoning_tokens=reasoning_tokens(usage) if usage else None,
+            cost_nano_usd=record.cost_nano,
             first_token_ms=round(record.first_token_s * 1000, 1) if record.first_token_s is not None else None,
             total_ms=round((self._clock() - rpc.started) * 1000, 1),
             **more,

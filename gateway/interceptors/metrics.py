@@ -26,6 +26,7 @@ class MetricsInterceptor:
             raise
         except GatewayError as exc:
             reason = exc.reason.value
+            self._metrics.refused(exc)
             raise
         except BaseException:
             reason = Reason.INTERNAL.value

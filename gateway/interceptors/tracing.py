@@ -7,7 +7,8 @@ from opentelemetry.trace import Span, SpanKind, format_trace_id, set_span_in_con
 
 from gateway.errors import GatewayError
 from gateway.interceptors.base import Proceed, Rpc
-from gateway.telemetry.spans import CallTrace, mark_failed
+from gateway.interceptors.route import route
+from gateway.telemetry.spans import PROJECT, CallTrace, mark_failed
 from gateway.telemetry.traces import Traces
 
 _UNTRACED: Final = ("/grpc.", "/llmgateway.v1.SystemService/")
@@ -36,7 +37,11 @@ class TracingInterceptor:
             span.end()
 
     async def _recorded(self, span: Span, rpc: Rpc, proceed: Proceed) -> Any:
-        trace = CallTrace(self._traces, "embeddings" if "Embedding" in rpc.method else "chat")
+        trace = CallTrace(
+            self._traces,
+            "embeddings" if "Embedding" in rpc.method else "chat",
+            lambda: rpc.caller.project_id,
+        )
         rpc.record.observer = trace
         failure: BaseException | None = None
         try:
@@ -63,6 +68,12 @@ class TracingInterceptor:
                 "llmgateway.attempts": record.attempts,
             }
         )
+        if rpc.caller.project_id is not None:
+            span.set_attribute(PROJECT, rpc.caller.project_id)
+        if rpc.from_http:
+            span.set_attribute("http.route", route(rpc))
+        if record.cost_nano is not None:
+            span.set_attribute("llmgateway.cost_nano_usd", record.cost_nano)
         if record.provider is not None and record.model is not None:
             span.set_attributes({"llmgateway.provider": record.provider, "llmgateway.model": record.model})
         if isinstance(failure, GatewayError) and failure.http_status < 500:

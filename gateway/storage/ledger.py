@@ -52,6 +52,13 @@ class Ledger:
         self._stored_count = 0
         self._count = 0
         self.available = True
+        self.open = 0
+        """Calls that were written down here and have not ended."""
+
+    @property
+    def backlog(self) -> int:
+        """How many records wait for the database."""
+        return len(self._pending) + self._storing
 
     @property
     def owner(self) -> str:
@@ -60,7 +67,7 @@ class Ledger:
 
     def reserve(self, reservation: Reservation) -> None:
         """Write down a call that starts. Raises Overloaded when that cannot be made durable."""
-        if len(self._pending) + self._storing >= _BACKLOG:
+        if self.backlog >= _BACKLOG:
             raise Overloaded("The gateway cannot reach its database, and its backlog is full.", retry_after=5)
         try:
             self._journal.append(_ENCODER.encode(reservation) + b"\n")
@@ -68,6 +75,7 @@ class Ledger:
             _log.error("journal not writable", error=exc.strerror or str(exc))  # one line says it all
             raise Overloaded("The gateway cannot write its journal.", retry_after=5) from exc
         self._add(reservation)
+        self.open += 1
 
     def settle(self, settlement: Settlement) -> None:
         """Write down how a call ended. Never raises: what the journal does not take still reaches the database."""
@@ -76,6 +84,7 @@ class Ledger:
         except OSError as exc:
             _log.error("journal not writable", error=exc.strerror or str(exc))  # as above
         self._add(settlement)
+        self.open -= 1
 
     async def flush(self) -> None:
         """Wait until everything written so far is in the database."""

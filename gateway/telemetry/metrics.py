@@ -9,11 +9,11 @@ from typing import Final, Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from gateway import __version__
-from gateway.errors import PROVIDER_FAILURES
+from gateway.errors import PROVIDER_FAILURES, Fault, GatewayError
+from gateway.telemetry.gauges import metric_label
 from gateway.telemetry.outcomes import ProviderOutcomes
 from gateway.telemetry.record import CallRecord
 from gateway.telemetry.usage import cached_tokens, reasoning_tokens
-from gateway.wire.completion import Usage
 
 _LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _TOKEN_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
@@ -48,6 +48,7 @@ class Metrics:
     """The gateway's instruments on one registry."""
 
     def __init__(self, registry: CollectorRegistry, commit: str = "unknown") -> None:
+        self.registry: Final = registry
         self._requests = _Children(
             Counter(
                 "llmgateway_requests",
@@ -97,6 +98,22 @@ class Metrics:
                 "llmgateway_tokens",
                 "Tokens that providers reported; prompt includes cached, completion includes reasoning.",
                 ("provider", "model", "kind"),
+                registry=registry,
+            )
+        )
+        self._cost = _Children(
+            Counter(
+                "llmgateway_cost_usd",
+                "What calls cost, in US dollars, at the prices known; the ledger has it to the nano-dollar.",
+                ("provider", "model"),
+                registry=registry,
+            )
+        )
+        self._limit_refusals = _Children(
+            Counter(
+                "llmgateway_limit_refusals",
+                "Calls that a limit of ours refused, by whose limit it is and what it counts.",
+                ("scope", "metric", "window"),
                 registry=registry,
             )
         )
@@ -163,18 +180,31 @@ class Metrics:
                 self._overhead(method).observe(max(0.0, (record.first_token_s or seconds) - record.upstream_s))
         if record.first_token_s is not None:
             self._first_token(provider).observe(record.first_token_s)
-        if record.usage is not None:
-            self._count_tokens(provider, record.model or "", record.usage)
-            if record.first_token_s is not None and record.usage.completion_tokens > 1:
+        if record.usage is not None or record.cost_nano:
+            self._count_use(provider, self._model(provider, record.model or ""), record)
+            if record.usage is not None and record.first_token_s is not None and record.usage.completion_tokens > 1:
                 gap = (seconds - record.first_token_s) / (record.usage.completion_tokens - 1)
                 self._token_gap(provider).observe(gap)
 
-    def _count_tokens(self, provider: str, model: str, usage: Usage) -> None:
+    def refused(self, error: GatewayError) -> None:
+        """Count a refusal, if a limit of ours gave it; its details are then that limit."""
+        told = error.details
+        if error.fault is Fault.POLICY and "metric" in told:
+            self._limit_refusals(told["scope"], metric_label(told["metric"])[0], told["window"]).inc()
+
+    def _model(self, provider: str, model: str) -> str:
         if (provider, model) not in self._models:
             if len(self._models) >= _MAX_MODELS:
-                model = "other"
-            else:
-                self._models.add((provider, model))
+                return "other"
+            self._models.add((provider, model))
+        return model
+
+    def _count_use(self, provider: str, model: str, record: CallRecord) -> None:
+        if record.cost_nano:
+            self._cost(provider, model).inc(record.cost_nano / 1e9)
+        usage = record.usage
+        if usage is None:
+            return
         self._tokens(provider, model, "prompt").inc(usage.prompt_tokens)
         self._tokens(provider, model, "completion").inc(usage.completion_tokens)
         if cached := cached_tokens(usage):

@@ -33,10 +33,17 @@ async def metrics_page(read: Callable[[], Awaitable[bytes]], where: tuple[str, i
         await runner.cleanup()
 
 
-def registry_page(registry: CollectorRegistry) -> Callable[[], Awaitable[bytes]]:
-    """Return the reader of one registry. It works in a thread, so that a scrape holds up no call."""
+def registry_page(
+    registry: CollectorRegistry, refresh: Callable[[], Awaitable[None]] | None = None
+) -> Callable[[], Awaitable[bytes]]:
+    """Return the reader of one registry, which calls `refresh` first.
+
+    It works in a thread, so that a scrape holds up no call.
+    """
 
     async def read() -> bytes:
+        if refresh is not None:
+            await refresh()
         return await asyncio.to_thread(generate_latest, registry)
 
     return read

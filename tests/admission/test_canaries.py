@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import aiohttp
 import grpc.aio
 import pytest
 import sqlalchemy as sa
@@ -10,15 +11,20 @@ from gateway.state import open_stored
 from gateway.storage.database import open_database
 from gateway.storage.tables import Table
 from tests.support.booked import booked_settings, connected
+from tests.support.collector import running_collector
 from tests.support.counting_vendor import counting_vendor, orders
-from tests.support.worker import worker
+from tests.support.worker import free_port, worker
 
 CANARIES = ("canary-static", "canary-own", "canary-vendor", "canary-prompt", "canary-master", "canary-stored")
 
 
 async def test_no_secret_and_no_prompt_is_written_anywhere(database_text: str, tmp_path: Path) -> None:
-    """Not in the log (even at debug level), the errors, the journal or any table; calls succeed, fail and are lost."""
-    async with counting_vendor(pace_s=0.01) as vendor:
+    """Not in the log (even at debug level), the errors, metrics, spans, journal or any table.
+
+    Calls succeed, fail and are lost.
+    """
+    metrics_port = free_port()
+    async with counting_vendor(pace_s=0.01) as vendor, running_collector() as collector:
         environment = {
             "GATEWAY_CONFIG": str(tmp_path / "gateway.yaml"),
             "DATABASE_URL": database_text,
@@ -27,7 +33,10 @@ async def test_no_secret_and_no_prompt_is_written_anywhere(database_text: str, t
             "GATEWAY_MASTER_KEY": "canary-master",
             "OPENAI_API_KEY": "sk-canary-vendor",
             "OPENAI_BASE_URL": vendor.url + "/v1",
+            "AI_GATEWAY_MAX_RETRIES": "0",
             "LOG_LEVEL": "debug",
+            "METRICS_PORT": str(metrics_port),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         }
         yaml = "providers: {openai: {key_source: hybrid}}\n"
         settings = booked_settings(tmp_path, vendor.url, environment, yaml)
@@ -45,11 +54,13 @@ async def test_no_secret_and_no_prompt_is_written_anywhere(database_text: str, t
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await gateway.ask([{"role": "user", "content": "canary-prompt"}], "sk-canary-static")
             errors.append(repr(caught.value))
+            metrics = await _page(f"http://127.0.0.1:{metrics_port}/metrics")
+            await collector.wait_for(7)  # four calls, three of which reached the vendor
             lost = gateway.call(orders("lost", tokens=50), "sk-canary-static", stream=True)
             await lost.read()
             process.kill()
             await process.wait()
-        written = _files(tmp_path / "journal", "")
+        written = {**_files(tmp_path / "journal", ""), "metrics": metrics, "spans": collector.received}
         async with worker(tmp_path, environment):
             pass
     async with open_database(database_text) as database, database.reading() as connection:
@@ -61,10 +72,17 @@ async def test_no_secret_and_no_prompt_is_written_anywhere(database_text: str, t
     written |= _files(tmp_path, "gateway.db")
 
     assert b"lost" in written["log"]
+    assert b"UNAUTHENTICATED" in metrics
+    assert b"UNAUTHENTICATED" in collector.received
     assert len(errors) == 2
     for name, text in written.items():
         for canary in (*CANARIES, secret.reveal()[6:20]):
             assert canary.encode() not in text, (name, canary)
+
+
+async def _page(url: str) -> bytes:
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return await answer.read()
 
 
 def _files(folder: Path, prefix: str) -> dict[str, bytes]:

@@ -70,6 +70,16 @@ async def line_of(command: Command, request_id: str) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
+def test_every_field_of_a_line_is_explained() -> None:
+    """And nothing else, but for the fields that only some lines have."""
+    (line,) = (json.loads(output) for _, kind, output in SHOWN if kind == "log")
+    (table,) = re.findall(r"^\| field \|.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    rows = table.strip().splitlines()[2:]
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+    assert explained == {*line, "message", "request_body"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_a_page_names_only_what_exists(page: Path) -> None:
     """Settings, files and links."""

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.bindings import Binding, read_bindings
 from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
-from gateway.envoy.bindings import Binding, read_bindings
 from tests.support.envoy import DESCRIPTOR
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,7 @@
 """Arize Phoenix, the real one, reads our traces. Run by `make test-phoenix`, which installs it beside the project."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -12,8 +13,8 @@ import aiohttp
 import pytest
 
 from tests.support.envoy import free_port
-from tests.support.stack import running_stack
-from tests.support.vendor import Vendor, completion
+from tests.support.operated import operated
+from tests.support.vendor import completion
 
 PHOENIX = os.environ.get("PHOENIX_BIN", "")
 pytestmark = [
@@ -77,29 +78,42 @@ async def _spans(url: str, count: int) -> dict[str, dict[str, Any]]:
             await asyncio.sleep(0.2)
 
 
-async def test_phoenix_shows_the_call_and_its_attempt(vendor: Vendor, tmp_path: Path) -> None:
-    """Parent and child are read back from Phoenix's API, with model, tokens, settings and messages as it names them."""
-    vendor.script_json(completion("hello back"))
+async def test_phoenix_shows_the_call_and_its_attempt(tmp_path: Path) -> None:
+    """Parent and child are read back from Phoenix's API, with model, tokens, cost, project, settings, prompt template
+    and messages as it names them.
+    """
+    template = {
+        "prompt_template": "Say {what}",
+        "prompt_template_version": "v7",
+        "prompt_template_variables": json.dumps({"what": "hello"}),
+    }
     async with running_phoenix(tmp_path) as phoenix:
-        environment = {
-            "OPENAI_API_KEY": "sk-vendor-secret",
-            "OPENAI_BASE_URL": vendor.url + "/v1",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": phoenix,
-            "TRACE_PROMPTS": "true",
-        }
-        async with running_stack(tmp_path, environment) as stack, stack.openai() as client:
-            await client.chat.completions.create(
-                model="openai/gpt-test", messages=[{"role": "user", "content": "hello"}], temperature=0.5
-            )
-        spans = await _spans(phoenix, 2)
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": phoenix, "TRACE_PROMPTS": "true"}
+        async with operated(tmp_path, environment) as gateway:
+            gateway.vendor.script_json(completion("hello back"))
+            _, secret = await gateway.new_key(project_id="team")
+            body = {
+                "model": "openai/priced",
+                "messages": [{"role": "user", "content": "hello"}],
+                "temperature": 0.5,
+                "metadata": template,
+            }
+            assert (await gateway.call("POST", "/v1/chat/completions", body, key=secret)).status == 200
+        spans = await _spans(phoenix, 3)
 
-    server, attempt = spans["llmgateway.v1.OpenAIService/ChatCompletions"], spans["chat gpt-test"]
+    server, attempt = spans["llmgateway.v1.OpenAIService/ChatCompletions"], spans["chat priced"]
+    shown = attempt["attributes"]
     assert attempt["parent_id"] == server["context"]["span_id"]
     assert attempt["context"]["trace_id"] == server["context"]["trace_id"]
     assert (server["span_kind"], attempt["span_kind"]) == ("CHAIN", "LLM")
-    assert attempt["attributes"]["llm.model_name"] == "gpt-test"
-    assert attempt["attributes"]["llm.token_count.prompt"] == 5
-    assert attempt["attributes"]["llm.token_count.completion"] == 2
-    assert attempt["attributes"]["llm.invocation_parameters"] == '{"temperature":0.5}'
-    assert "hello" in str(attempt["attributes"]["llm.input_messages.0.message.content"])
-    assert "hello back" in str(attempt["attributes"]["llm.output_messages.0.message.content"])
+    assert server["attributes"]["llmgateway.project_id"] == shown["llmgateway.project_id"] == "team"
+    assert shown["llm.model_name"] == "priced"
+    assert shown["llm.token_count.prompt"] == 5
+    assert shown["llm.token_count.completion"] == 2
+    assert shown["llm.cost.total"] == pytest.approx(5 * 1e-6 + 2 * 2e-6)
+    assert shown["llm.invocation_parameters"] == '{"temperature":0.5}'
+    assert shown["llm.prompt_template.template"] == template["prompt_template"]
+    assert shown["llm.prompt_template.version"] == template["prompt_template_version"]
+    assert shown["llm.prompt_template.variables.what"] == "hello"
+    assert "hello" in str(shown["llm.input_messages.0.message.content"])
+    assert "hello back" in str(shown["llm.output_messages.0.message.content"])

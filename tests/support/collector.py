@@ -32,17 +32,21 @@ class Collector:
 
     url: str = ""
     spans: list[SpanSeen] = field(default_factory=list)
+    received: bytes = b""
+    """Everything that was sent, as it came."""
     _came: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def handle(self, request: web.Request) -> web.Response:
-        sent = ExportTraceServiceRequest.FromString(await request.read())
+        body = await request.read()
+        sent = ExportTraceServiceRequest.FromString(body)
         async with self._came:
+            self.received += body
             for resource in sent.resource_spans:
                 for scope in resource.scope_spans:
                     self.spans += [_seen(span) for span in scope.spans]
             self._came.notify_all()
-        body = ExportTraceServiceResponse().SerializeToString()
-        return web.Response(body=body, content_type="application/x-protobuf")
+        answer = ExportTraceServiceResponse().SerializeToString()
+        return web.Response(body=answer, content_type="application/x-protobuf")
 
     async def wait_for(self, count: int) -> list[SpanSeen]:
         """Return the spans when there are `count` of them, in the order they started: parents first."""

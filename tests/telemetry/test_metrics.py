@@ -1,10 +1,13 @@
 """What the metrics page says after calls."""
 
 import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from openai import APIStatusError
+from openai import APIStatusError, RateLimitError
 from prometheus_client import CollectorRegistry
 
 from gateway.telemetry.metrics import _MAX_MODELS, Metrics
@@ -19,6 +22,10 @@ CHAT = "/llmgateway.v1.OpenAIService/ChatCompletions"
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
     return registry.get_sample_value(name, labels)
+
+
+def samples(registry: CollectorRegistry) -> list[str]:
+    return [sample.name for metric in registry.collect() for sample in metric.samples]
 
 
 async def ask(stack: Stack, model: str = "openai/gpt-test", *, stream: bool = False) -> None:
@@ -38,6 +45,15 @@ def environment(vendor: Vendor) -> dict[str, str]:
         "OPENAI_BASE_URL": vendor.url + "/v1",
         "AI_GATEWAY_MAX_RETRIES": "1",
     }
+
+
+@pytest.fixture
+def stack_of(
+    vendor: Vendor, environment: dict[str, str], tmp_path: Path
+) -> Callable[[str], AbstractAsyncContextManager[Stack]]:
+    """Starts a gateway with settings in YAML, whose vendor answers."""
+    vendor.script_json(completion())
+    return lambda yaml: running_stack(tmp_path, environment, yaml)
 
 
 async def test_an_answer_is_counted_with_its_tokens(
@@ -69,6 +85,62 @@ async def test_an_answer_is_counted_with_its_tokens(
     assert whole is not None
     assert 0 < overhead < whole
     assert value(page, "llmgateway_in_flight") == 0
+
+
+async def test_what_calls_cost_is_counted_in_dollars(
+    vendor: Vendor, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """At the model's prices, 5 tokens in and 2 out; a call that failed costs nothing, nor does one without a price."""
+    yaml = "models: {openai/priced: {prices: {input: 1000000000, output: 2000000000}}}"
+    vendor.script_json(completion())
+    async with running_stack(tmp_path, environment, yaml) as stack:
+        await ask(stack, "openai/priced")
+        await ask(stack, "openai/priced")
+        await ask(stack, "custom/echo")
+        vendor.script_json({"error": {"message": "no"}}, status=400)
+        with pytest.raises(APIStatusError):
+            await ask(stack, "openai/priced")
+        page = stack.registry
+
+    assert value(page, "llmgateway_cost_usd_total", provider="openai", model="priced") == pytest.approx(2 * 9e-6)
+    assert value(page, "llmgateway_cost_usd_total", provider="custom", model="echo") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "labels", "refused"),
+    [
+        ("requests_per_minute: 1", {"metric": "requests", "window": "minute"}, 1),
+        ("requests_per_day: 1", {"metric": "requests", "window": "day"}, 1),
+        ("spend_per_month: '0.000001'", {"metric": "spend_usd", "window": "month"}, 2),
+        ("concurrent: 9", {"metric": "concurrent", "window": ""}, None),
+    ],
+)
+async def test_refusals_are_counted_by_the_limit_that_gave_them(
+    stack_of: Callable[[str], AbstractAsyncContextManager[Stack]], limit: str, labels: dict[str, str], refused: int
+) -> None:
+    """Whose limit it is, but not which key's."""
+    async with stack_of(f"limits: {{providers: {{openai: {{{limit}}}}}}}") as stack:
+        for _ in range(2):
+            with contextlib.suppress(RateLimitError):
+                await ask(stack)
+        page = stack.registry
+
+    counted = value(page, "llmgateway_limit_refusals_total", scope="provider", **labels)
+    assert counted == refused
+
+
+async def test_a_vendor_s_rate_limit_is_none_of_ours(
+    vendor: Vendor, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """It is a reason of attempts and calls."""
+    vendor.script_json({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "0"})
+    async with running_stack(tmp_path, environment) as stack:
+        with pytest.raises(RateLimitError):
+            await ask(stack)
+        page = stack.registry
+
+    assert [name for name in samples(page) if name.startswith("llmgateway_limit_refusals")] == []
+    assert value(page, "llmgateway_attempts_total", provider="openai", reason="PROVIDER_RATE_LIMITED") == 2
 
 
 async def test_a_slow_provider_is_not_the_gateways_overhead(
@@ -117,7 +189,7 @@ def test_models_share_a_label_beyond_a_number_of_them() -> None:
         completion_tokens_details=CompletionTokensDetails(),
     )
     for number in range(_MAX_MODELS + 50):
-        record = CallRecord(provider="openai", model=f"model-{number}", attempts=1, usage=usage)
+        record = CallRecord(provider="openai", model=f"model-{number}", attempts=1, usage=usage, cost_nano=10**9)
         metrics.observe(CHAT, "OK", 0.1, record)
 
     labels = {
@@ -125,6 +197,7 @@ def test_models_share_a_label_beyond_a_number_of_them() -> None:
     }
     assert len(labels) == _MAX_MODELS + 1
     assert value(registry, "llmgateway_tokens_total", provider="openai", model="other", kind="prompt") == 50
+    assert value(registry, "llmgateway_cost_usd_total", provider="openai", model="other") == 50
 
 
 def test_providers_that_are_no_longer_configured_leave_the_page() -> None:

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from openai import APIStatusError
 
+from llmgateway.v1.chat_service_pb2 import CreateChatCompletionRequest
+from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
 from tests.support.collector import Collector, SpanSeen, running_collector
 from tests.support.envoy import free_port
-from tests.support.stack import Stack, running_stack
+from tests.support.grpc_chat import request
+from tests.support.operated import CHAT, operated
+from tests.support.stack import AUTH, Stack, running_stack
 from tests.support.vendor import USAGE, Stream, Vendor, chat_stream, completion, sse
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -142,12 +146,73 @@ async def test_prompts_and_answers_are_there_only_if_allowed(
         assert "canary" not in text_of(collector.spans)
 
 
+@pytest.mark.parametrize("allowed", [False, True], ids=["by default", "TRACE_PROMPTS"])
+@pytest.mark.parametrize("typed", [False, True], ids=["json", "stub"])
+async def test_a_caller_tells_of_its_prompt_template(
+    vendor: Vendor, collector: Collector, tmp_path: Path, allowed: bool, typed: bool
+) -> None:
+    """In the request's metadata. Its version is a label; template and variables are prompt, so they need leave."""
+    vendor.script_json(completion())
+    told = {
+        "prompt_template": "Tell {who} of canary",
+        "prompt_template_variables": '{"who": "canary"}',
+        "prompt_template_version": "v7",
+        "ticket": "canary-42",
+    }
+    more = {"TRACE_PROMPTS": "true"} if allowed else {}
+    async with running_stack(tmp_path, environment(vendor, collector.url, **more)) as stack:
+        if typed:
+            chat = request("openai/gpt-test").chat
+            chat.metadata.update(told)
+            async with stack.channel() as channel:
+                await ChatServiceStub(channel).CreateChatCompletion(
+                    CreateChatCompletionRequest(chat=chat), metadata=AUTH
+                )
+        else:
+            await ask(stack, metadata=told)
+        _, attempt = await collector.wait_for(2)
+
+    shown = {
+        name.rpartition(".")[2]: value for name, value in attempt.attributes.items() if ".prompt_template." in name
+    }
+    template = {"template": told["prompt_template"], "variables": told["prompt_template_variables"]}
+    assert shown == {"version": "v7", **(template if allowed else {})}
+    assert allowed or "canary" not in text_of(collector.spans)
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "stream"])
+async def test_spans_tell_whose_project_and_what_it_cost(collector: Collector, tmp_path: Path, streaming: bool) -> None:
+    """The attempt in dollars, which is how Phoenix reads it; the call in nano-dollars, and by which route it came."""
+    tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    async with operated(tmp_path, tracing) as gateway:
+        gateway.vendor.script(Stream([sse(*chat_stream("hello"))]))
+        if not streaming:
+            gateway.vendor.script_json(completion())
+        _, secret = await gateway.new_key(project_id="team")
+        body = CHAT | {"stream": streaming}
+        assert (await gateway.call("POST", "/openai/v1/chat/completions", body, key=secret)).status == 200
+        await collector.wait_for(3)
+    made, server, attempt = (
+        collector.one(name).attributes for name in ("llmgateway.v1.AdminService/CreateKey", SERVER, "chat priced")
+    )
+
+    assert "llmgateway.project_id" not in made
+    assert server["llmgateway.project_id"] == attempt["llmgateway.project_id"] == "team"
+    assert server["llmgateway.cost_nano_usd"] == 5 * 1000 + 2 * 2000
+    assert attempt["llm.cost.total"] == pytest.approx(9e-6)
+    assert server["http.route"] == "/{provider}/v1/chat/completions"
+
+
 @pytest.mark.parametrize("switch", ["false", "true"])
 async def test_genai_names_are_behind_a_switch(
     vendor: Vendor, collector: Collector, tmp_path: Path, switch: str
 ) -> None:
     """OpenTelemetry's own names stand beside OpenInference's when asked for."""
-    vendor.script_json(completion())
+    usage = USAGE | {
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 1},
+    }
+    vendor.script_json(completion(usage=usage))
     async with running_stack(tmp_path, environment(vendor, collector.url, TRACE_GENAI_NAMES=switch)) as stack:
         await ask(stack)
         _, attempt = await collector.wait_for(2)
@@ -160,6 +225,8 @@ async def test_genai_names_are_behind_a_switch(
         "gen_ai.request.temperature": 0.5,
         "gen_ai.usage.input_tokens": 5,
         "gen_ai.usage.output_tokens": 2,
+        "gen_ai.usage.cache_read.input_tokens": 3,
+        "gen_ai.usage.reasoning.output_tokens": 1,
     }
     assert shown == (expected if switch == "true" else {})
 

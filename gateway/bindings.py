@@ -36,20 +36,22 @@ def read_bindings(descriptor: Path) -> list[Binding]:
     Raises `OSError` when the file cannot be read, `google.protobuf.message.DecodeError` when it is something else.
     """
     files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes())
-    found = []
-    for file in files.file:
-        for service in file.service:
-            name = f"{file.package}.{service.name}"
-            for method in service.method:
-                rule: http_pb2.HttpRule = method.options.Extensions[
-                    annotations_pb2.http  # type: ignore[index]  # the package has no stubs for extensions
-                ]
-                found += [
-                    Binding(name, *_method_and_path(each))
-                    for each in (rule, *rule.additional_bindings)
-                    if each.WhichOneof("pattern")
-                ]
-    return found
+    return [
+        binding
+        for file in files.file
+        for service in file.service
+        for method in service.method
+        for binding in method_bindings(f"{file.package}.{service.name}", method)
+    ]
+
+
+def method_bindings(service: str, method: descriptor_pb2.MethodDescriptorProto) -> list[Binding]:
+    """Returns the bindings of one RPC, in its order."""
+    rule: http_pb2.HttpRule = method.options.Extensions[
+        annotations_pb2.http  # type: ignore[index]  # the package has no stubs for extensions
+    ]
+    rules = (rule, *rule.additional_bindings)
+    return [Binding(service, *_method_and_path(each)) for each in rules if each.WhichOneof("pattern")]
 
 
 def _method_and_path(rule: http_pb2.HttpRule) -> tuple[str, str]:
