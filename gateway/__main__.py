@@ -102,7 +102,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
             watched=config_path(environment(), options.config),
             commit=os.environ.get("GIT_COMMIT", "unknown"),
         )
-    except (ListenError, StateError) as exc:
+    except (ListenError, StateError, ConfigError) as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 1
     return 0
