@@ -37,7 +37,12 @@ class PreferenceStore:
         self._clock = clock
 
     async def put(self, key_id: str, name: str, model: str) -> Preference:
-        """Store that `key_id` means `model` by `name`. Raises InvalidRequest for a name too many."""
+        """Store that `key_id` means `model` by `name`.
+
+        Raises InvalidRequest for a name too many, and for one with a provider's prefix.
+        """
+        if "/" in name:
+            raise InvalidRequest("Invalid value for 'name': 'provider/model' always means that model.", param="name")
         preference = Preference(key_id, name, model, self._clock())
         with answering():
             async with self._database.writing() as connection:

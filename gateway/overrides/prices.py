@@ -15,6 +15,8 @@ from gateway.storage.database import Database
 from gateway.storage.revisions import count_up
 from gateway.storage.tables import PriceEntry
 
+MOST_NANO: Final = 10**15
+"""A million dollars for a million tokens: what the dearest call costs still fits into 64 bits."""
 _TABLE: Final[Any] = PriceEntry.__table__
 _ROW: Final = (_TABLE.c.provider, _TABLE.c.model, _TABLE.c.valid_from)
 

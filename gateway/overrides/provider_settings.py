@@ -48,6 +48,9 @@ def in_force(stored: StoredProvider, configured: ProviderSettings | None) -> Pro
     """
     if not _NAME.fullmatch(stored.name):
         raise WrongProviderError("name", "expected small letters, digits, '_', '.' and '-', a letter or digit first")
+    for field in stored.given:
+        if field not in FIELDS:
+            raise WrongProviderError(field, f"`{field}` cannot be stored")
     _check_presence(stored.given, configured)
     _check_address(str(stored.given.get("base_url", "")))
     plain = {} if configured is None else {name: getattr(configured, name) for name in FIELDS}

@@ -7,7 +7,7 @@ import grpc.aio
 from gateway.admission.key_ring import KeyRing
 from gateway.admission.keys import ANONYMOUS, Caller
 from gateway.dispatch.catalog import Catalog
-from gateway.errors import InvalidRequest, PermissionDenied
+from gateway.errors import PermissionDenied
 from gateway.interceptors.base import current_rpc
 from gateway.overrides.overrides import Overrides
 from gateway.overrides.preferences import Preference
@@ -38,8 +38,6 @@ class PreferenceService(PreferenceServiceServicer):
         self, request: pb.SetModelPreferenceRequest, context: Context
     ) -> pb.SetModelPreferenceResponse:
         name, model = text(request.name, "name"), text(request.model, "model")
-        if "/" in name:
-            raise InvalidRequest("Invalid value for 'name': 'provider/model' always means that model.", param="name")
         caller = await self._whose(request.key_id)
         targets = self._catalog.resolve(model)
         if not any(caller.may_use(target.provider.name, target.model) for target in targets):

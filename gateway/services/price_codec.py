@@ -6,12 +6,10 @@ import msgspec
 
 from gateway.catalog.entries import LongPrompt, Prices
 from gateway.errors import InvalidRequest
-from gateway.overrides.prices import StoredPrice
+from gateway.overrides.prices import MOST_NANO, StoredPrice
 from gateway.services.key_codec import timestamp
 from llmgateway.v1 import admin_price_pb2, model_pb2
 
-_MOST: Final = 10**15
-"""A million dollars for a million tokens; a call's cost still fits into 64 bits."""
 _SUFFIX: Final = "_nano_usd_per_million"
 _PLAIN: Final = {
     "prompt": "input",
@@ -55,9 +53,9 @@ def _given(message: Any, names: dict[str, str], param: str) -> dict[str, Any]:
         field = ours + _SUFFIX
         if message.HasField(field):
             given[kept] = value = getattr(message, field)
-            if not 0 <= value <= _MOST:
+            if not 0 <= value <= MOST_NANO:
                 raise InvalidRequest(
-                    f"Invalid value for '{param}.{field}': expected 0 to {_MOST}.", param=f"{param}.{field}"
+                    f"Invalid value for '{param}.{field}': expected 0 to {MOST_NANO}.", param=f"{param}.{field}"
                 )
         elif kept in {"input", "output"}:
             raise InvalidRequest(
