@@ -57,8 +57,8 @@ def in_force(stored: StoredProvider, configured: ProviderSettings | None) -> Pro
     try:
         settings = msgspec.convert({**plain, **stored.given}, ProviderSettings)
     except msgspec.ValidationError as exc:
-        field = _FIELD.search(str(exc))
-        raise WrongProviderError(field[1] if field else "", str(exc)) from None
+        found = _FIELD.search(str(exc))
+        raise WrongProviderError(found[1] if found else "", str(exc)) from None
     if configured is None:
         return settings
     moved = settings.base_url != configured.base_url

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from gateway.config import ENVIRONMENT, load
+from gateway.storage.tables import Table
 from tests.support.command import ROOT, Command, environment_of, running_command
 
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -68,6 +69,16 @@ async def line_of(command: Command, request_id: str) -> dict[str, Any]:
                 if line.get("request_id") == request_id:
                     return line
             await asyncio.sleep(0.05)
+
+
+def test_every_table_is_told_of() -> None:
+    """And no other."""
+    section = PAGE.split("\n## What is stored\n")[1].split("\n## ")[0]
+    named = [
+        name for cell in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    ]
+
+    assert sorted(named) == sorted(Table.metadata.tables)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
