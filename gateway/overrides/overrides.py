@@ -1,13 +1,12 @@
 """All that is stored beside the settings, as this process knows it, kept in step with what other processes store."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
 
-from gateway.config import ProviderSettings, Settings
+from gateway.config import ConfigError, ProviderSettings, Settings
 from gateway.errors import Overloaded
 from gateway.overrides.outage import answering
 from gateway.overrides.preferences import Preferences, PreferenceStore
@@ -61,7 +60,7 @@ class Overrides:
     async def refresh(self) -> set[str]:
         """Read what was changed since it was last read, and return what takes a reload: `configuration` or `providers`.
 
-        A change is told once. Raises Overloaded.
+        A change is told once. Raises Overloaded, or ConfigError for a price that this version cannot read.
         """
         with answering():
             now = await read_revisions(self._database)
@@ -77,7 +76,13 @@ class Overrides:
         """Keep in step, and call `reload` with what takes one, until cancelled. An outage is waited out."""
         while True:
             await asyncio.sleep(FOLLOW_S)
-            with contextlib.suppress(Overloaded):
-                if behind := await self.refresh():
-                    _log.info("changed by another process", what=sorted(behind))
-                    reload(behind)
+            try:
+                behind = await self.refresh()
+            except Overloaded:
+                continue
+            except ConfigError as exc:
+                _log.error("stored prices kept: the new ones are wrong", reason=str(exc))  # the text says it all
+                continue
+            if behind:
+                _log.info("changed by another process", what=sorted(behind))
+                reload(behind)

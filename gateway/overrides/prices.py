@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from gateway.catalog.entries import Prices
+from gateway.config import ConfigError
 from gateway.errors import EntryNotFound
 from gateway.overrides.outage import answering
 from gateway.storage.database import Database
@@ -98,7 +99,7 @@ class PriceList:
         self._prices: dict[tuple[str, str], tuple[list[int], list[Prices]]] = {}
 
     async def load(self) -> None:
-        """Read all prices anew. Raises Overloaded."""
+        """Read all prices anew. Raises Overloaded, or ConfigError for one that this version cannot read."""
         prices: dict[tuple[str, str], tuple[list[int], list[Prices]]] = {}
         for each in await self._store.list():
             starts, of_model = prices.setdefault((each.provider, each.model), ([], []))
@@ -117,11 +118,15 @@ class PriceList:
 
 
 def _stored(row: Any) -> StoredPrice:
+    try:
+        prices = msgspec.json.decode(row.prices, type=Prices)
+    except msgspec.ValidationError as exc:  # a later version may have stored it
+        raise ConfigError(f"stored price '{row.id}' of '{row.provider}/{row.model}': {exc}") from None
     return StoredPrice(
         id=row.id,
         provider=row.provider,
         model=row.model,
-        prices=msgspec.json.decode(row.prices, type=Prices),
+        prices=prices,
         valid_from=row.valid_from,
         created_at=row.created_at,
     )

@@ -3,16 +3,18 @@
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.admission.secret_store import SecretStore
 from gateway.admission.vault import Vault
 from gateway.catalog.entries import Prices
-from gateway.config import ProviderSettings, Secret, Settings
+from gateway.config import ConfigError, ProviderSettings, Secret, Settings
 from gateway.errors import EntryNotFound, InvalidRequest, Overloaded
 from gateway.overrides.overrides import Overrides
 from gateway.overrides.preferences import MOST
 from gateway.storage.database import Database
 from gateway.storage.revisions import read_revisions
+from gateway.storage.tables import PriceEntry
 from tests.overrides.conftest import Clock
 from tests.support.operated import renamed
 
@@ -93,6 +95,20 @@ async def test_an_outage_keeps_what_is_known(database: Database, clock: Clock, o
         for question in (ours.refresh(), ours.price_store.list(), ours.ask_for_reload(), ours.over(SETTINGS)):
             with pytest.raises(Overloaded):
                 await question
+
+    assert ours.prices.price("one", "m") == PRICES
+
+
+async def test_a_price_of_a_later_version_is_named_and_replaces_none(database: Database, ours: Overrides) -> None:
+    """Charging something else in silence would be worse."""
+    price = await ours.price_store.put("one", "m", PRICES)
+    await ours.refresh()
+    later = await ours.price_store.put("one", "m", Prices(input=1_000_000, output=0), price.valid_from + 1)
+    change = sa.update(PriceEntry).where(PriceEntry.id == later.id).values(prices='{"by_the_word": 1}')
+    async with database.writing() as connection:
+        await connection.execute(change)
+    with pytest.raises(ConfigError, match=f"stored price '{later.id}' of 'one/m': .*by_the_word"):
+        await ours.refresh()
 
     assert ours.prices.price("one", "m") == PRICES
 
