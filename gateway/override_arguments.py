@@ -4,7 +4,10 @@ import argparse
 import datetime as dt
 from typing import Any, Final
 
-PRICES: Final = ("--input", "--output", "--cached-input", "--cache-write", "--audio-input", "--audio-output")
+PRICES: Final = (
+    *("--input", "--output", "--cached-input", "--cache-write"),
+    *("--audio-input", "--audio-output", "--reasoning"),
+)
 
 
 def add_override_commands(commands: Any) -> None:

@@ -17,12 +17,18 @@ _PLAIN: Final = {
     "cached_prompt": "cached_input",
     "cache_write": "cache_write",
 }
-_AUDIO: Final = {"prompt_audio": "audio_input", "completion_audio": "audio_output"}
+ALL_KINDS: Final = {
+    **_PLAIN,
+    "prompt_audio": "audio_input",
+    "completion_audio": "audio_output",
+    "reasoning": "reasoning",
+}
+"""The contract's names of prices, without their unit -> ours."""
 
 
 def prices_of(message: model_pb2.ModelPrices) -> Prices:
     """Return prices as the gateway keeps them. Raises InvalidRequest."""
-    given = _given(message, {**_PLAIN, **_AUDIO}, "prices")
+    given = _given(message, ALL_KINDS, "prices")
     if message.HasField("long_prompt"):
         long = message.long_prompt
         given["long_prompt"] = {
@@ -67,7 +73,7 @@ def _given(message: Any, names: dict[str, str], param: str) -> dict[str, Any]:
 
 
 def _prices_message(prices: Prices) -> model_pb2.ModelPrices:
-    message = model_pb2.ModelPrices(**_fields(prices, {**_PLAIN, **_AUDIO}))
+    message = model_pb2.ModelPrices(**_fields(prices, ALL_KINDS))
     if prices.long_prompt is not None:
         long = prices.long_prompt
         message.long_prompt.CopyFrom(

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.app import running
+from gateway.catalog.entries import Prices
+from gateway.override_arguments import PRICES as PRICES_OF_COMMAND
+from gateway.services.price_codec import ALL_KINDS
 from llmgateway.v1 import admin_price_pb2 as pb
 from llmgateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from llmgateway.v1.model_pb2 import ModelPrices
@@ -120,6 +123,7 @@ async def test_every_kind_of_price_comes_back_as_it_was_stored(gateway: Operated
         "cache_write_nano_usd_per_million": "2000000",
         "prompt_audio_nano_usd_per_million": "40000000000",
         "completion_audio_nano_usd_per_million": "0",
+        "reasoning_nano_usd_per_million": "8000000000",
         "long_prompt": {"above_prompt_tokens": "200000", **PLAIN},
     }
     full = await _set(gateway, prices=prices)
@@ -236,3 +240,11 @@ async def test_another_process_follows(gateway: Operated) -> None:
         await until(as_before)
 
     assert before == "0.000009"
+
+
+def test_every_kind_of_price_can_be_stored() -> None:
+    """A new kind is not forgotten by the contract, nor by the command line."""
+    kinds = {name for name in Prices.__struct_fields__ if name != "long_prompt"}
+
+    assert set(ALL_KINDS.values()) == kinds
+    assert {option.removeprefix("--").replace("-", "_") for option in PRICES_OF_COMMAND} == kinds
