@@ -1,6 +1,7 @@
 """Providers that operators add, change and disable while the gateway runs; and the reload that they can ask for."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.app import running
-from gateway.config import ConfigError
+from gateway.config import ConfigError, Settings, load
 from llmgateway.v1 import admin_provider_pb2 as pb
 from llmgateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from tests.support.booked import connected
@@ -225,6 +226,32 @@ async def test_an_operator_reloads_the_configuration(gateway: Operated) -> None:
     assert version != before
     assert answered == 200
     assert restored.body == {"config_version": before}
+
+
+async def test_another_process_reloads_too(gateway: Operated, tmp_path: Path) -> None:
+    """Its own configuration, which may be another file; what is wrong with that one does not stop it here."""
+    theirs = tmp_path / "theirs.yaml"
+    settings = gateway.stack.settings
+    theirs.write_text("aliases: {theirs: [custom/echo]}")
+
+    def reloaded() -> Settings:
+        return msgspec.structs.replace(settings, aliases=load({}, theirs).aliases)
+
+    async with (
+        running(settings, addresses=("127.0.0.1:0",), load=reloaded) as app,
+        connected(f"127.0.0.1:{app.grpc_port}") as other,
+    ):
+
+        async def answers() -> bool:
+            return await other.outcome(HELLO, model="theirs") is grpc.StatusCode.OK
+
+        before = await answers()
+        here = await gateway.call("POST", RELOAD, {}, key=gateway.admin)
+        await until(answers)
+        theirs.write_text("aliases: nonsense")
+        again = await gateway.call("POST", RELOAD, {}, key=gateway.admin)
+
+        assert [before, here.status, again.status, await answers()] == [False, 200, 200, True]
 
 
 @pytest.mark.parametrize(
