@@ -1,4 +1,6 @@
-"""The command line: `run`, `serve`, `check-config`, `envoy-config`, `migrate`, `keys`, `provider-keys`."""
+"""The command line: `run`, `serve`, `check-config`, `envoy-config`, and what works on the database: `migrate`, `keys`,
+`provider-keys`, `providers`, `prices`, `preferences`.
+"""
 
 import argparse
 import json
@@ -10,6 +12,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.config import ConfigError, Settings, config_path, environment, load, masked
 from gateway.key_arguments import add_commands
+from gateway.override_arguments import add_override_commands
 from gateway.scheduling import prefer_throughput
 from gateway.tls import check_tls
 
@@ -39,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.key_commands import run_command
 
         return run_command(settings, options)
+    if command in {"providers", "prices", "preferences"}:
+        from gateway.override_commands import run_override_command
+
+        return run_override_command(settings, options)
     if command == "check-config":
         print(json.dumps(masked(settings), indent=2))
         return 0
@@ -60,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--shared-port", action="store_true", help="one worker: others listen on GRPC_PORT too")
     commands.add_parser("check-config", help="print the settings in force, secrets masked")
     add_commands(commands)
+    add_override_commands(commands)
     envoy = commands.add_parser("envoy-config", help="print Envoy's configuration for these settings")
     envoy.add_argument("--upstream", action="append", help="a worker's unix socket; may be given several times")
     return parser
@@ -102,7 +110,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
             watched=config_path(environment(), options.config),
             commit=os.environ.get("GIT_COMMIT", "unknown"),
         )
-    except (ListenError, StateError) as exc:
+    except (ListenError, StateError, ConfigError) as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
         return 1
     return 0

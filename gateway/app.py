@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, cast
 
 import grpc.aio
@@ -16,14 +17,14 @@ from prometheus_client import CollectorRegistry
 from gateway.admission.admission import CallIds
 from gateway.catalog.known import KnownModels
 from gateway.catalog.shipped import shipped_catalog
-from gateway.config import ProviderSettings, ServiceSettings, Settings, version
+from gateway.config import ConfigError, ProviderSettings, ServiceSettings, Settings, version
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
 from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.dispatch.estimates import CostEstimator
 from gateway.dispatch.listing import Listing
-from gateway.errors import Overloaded
+from gateway.errors import InvalidRequest, Overloaded
 from gateway.health.history import CheckHistory, writing
 from gateway.health.provider_checks import ProviderChecks
 from gateway.interceptors.base import InterceptorChain
@@ -32,11 +33,13 @@ from gateway.lifecycle import Lifecycle
 from gateway.providers.base import Provider
 from gateway.providers.registry import build_provider
 from gateway.providers.upstream import open_session
+from gateway.reload import Reloader
 from gateway.services.admin_service import AdminService
 from gateway.services.chat_service import ChatService
 from gateway.services.embedding_service import EmbeddingService
 from gateway.services.model_service import ModelService
 from gateway.services.openai_service import OpenAIService
+from gateway.services.preference_service import PreferenceService
 from gateway.services.system_service import SystemService
 from gateway.services.usage_service import UsageService
 from gateway.state import State, now_ms, open_state
@@ -57,6 +60,8 @@ from llmgateway.v1 import (
     model_service_pb2_grpc,
     openai_service_pb2,
     openai_service_pb2_grpc,
+    preference_service_pb2,
+    preference_service_pb2_grpc,
     system_service_pb2,
     system_service_pb2_grpc,
     usage_service_pb2,
@@ -71,6 +76,7 @@ SERVICE_NAMES: Final = tuple(
         embedding_service_pb2,
         model_service_pb2,
         openai_service_pb2,
+        preference_service_pb2,
         system_service_pb2,
         usage_service_pb2,
     )
@@ -92,7 +98,7 @@ class ListenError(Exception):
 
 
 class _Generation(msgspec.Struct, frozen=True):
-    """Everything that one value of the settings builds."""
+    """Everything that one value of the settings builds; `settings` has in it what is stored beside them."""
 
     settings: Settings
     providers: dict[str, tuple[Provider, ProviderSettings]]
@@ -105,7 +111,14 @@ class App:
     """A running worker. `grpc_port` is its bound TCP port."""
 
     def __init__(
-        self, state: State, metrics: Metrics, checks: ProviderChecks, traces: Traces | None, commit: str
+        self,
+        state: State,
+        metrics: Metrics,
+        checks: ProviderChecks,
+        traces: Traces | None,
+        commit: str,
+        *,
+        load: Callable[[], Settings],
     ) -> None:
         self._state = state
         self.lifecycle: Final = Lifecycle()
@@ -115,24 +128,35 @@ class App:
         self._metrics = metrics
         ledger = state.ledger
         self._gauges = StateGauges(metrics.registry, reservations=lambda: ledger.open, backlog=lambda: ledger.backlog)
-        self.reloads: Final = self._metrics.config_reloads
+        self._load = load
+        self._keeping_up: list[asyncio.Task[None]] = []
         self._traces = traces
         self._commit = commit
         self._retiring: set[asyncio.Task[None]] = set()
         self._health = aio.HealthServicer()
         self._watch: asyncio.Task[None] | None = None
         self._generation: _Generation
+        self.reloader: Reloader
         self.switch: Switch
         self._server: grpc.aio.Server
 
     async def start(self, settings: Settings) -> None:
-        """Build the first generation."""
+        """Build the first generation. Raises ConfigError for something stored that does not fit the settings."""
         self._generation = await self._build(settings)
         self.switch = Switch(self._generation.chain, self._generation.table)
         await self._follow(self._generation)
+        self.reloader = Reloader(settings, self._load, self.reload, self._metrics.config_reloads)
 
-    async def reload(self, settings: Settings) -> None:
-        """Serve new calls by these settings. Calls in hand keep the old ones, which are closed when the last has ended.
+    def keep_up(self, watched: Path | None) -> None:
+        """Reload when asked to, when the file `watched` changes, or when others stored something, until `drain`."""
+        work = [self.reloader.run(), self._state.overrides.follow(self._follow_others)]
+        if watched is not None:
+            work.append(self.reloader.watch(watched))
+        self._keeping_up = [asyncio.create_task(each) for each in work]
+
+    async def reload(self, settings: Settings) -> str:
+        """Serve new calls by these settings, and return their version. Calls in hand keep the old ones, which are
+        closed when the last has ended.
 
         Addresses, limits of the server and logs stay as they are. Raises what building raises; then nothing changes.
         """
@@ -143,6 +167,7 @@ class App:
         task = asyncio.create_task(self._retire(old))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+        return version(new.settings)
 
     async def read_limits(self) -> None:
         """Bring the limits on the metrics page up to date; what counts them may be away, then they are not there."""
@@ -176,6 +201,8 @@ class App:
         """Turn NOT_SERVING; `delay` seconds later take no new calls, and give those in hand `grace` seconds to end."""
         if self.lifecycle.draining:
             return
+        for task in self._keeping_up:
+            task.cancel()
         self.lifecycle.drain()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay)
@@ -189,7 +216,7 @@ class App:
 
     async def aclose(self) -> None:
         """Close every generation. No call is in hand any more."""
-        tasks = [*self._retiring, *([self._watch] if self._watch is not None else ())]
+        tasks = [*self._keeping_up, *self._retiring, *([self._watch] if self._watch is not None else ())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -214,8 +241,20 @@ class App:
         finally:
             await old.resources.aclose()
 
-    async def _build(self, settings: Settings) -> _Generation:
+    async def _reload_now(self, *, load: bool) -> str:
+        """Return the version of the settings that a reload put in force. Raises InvalidRequest for wrong settings."""
+        try:
+            return await self.reloader.reload(load=load)
+        except ConfigError as exc:
+            raise InvalidRequest(str(exc), code="invalid_configuration") from None
+
+    def _follow_others(self, behind: set[str]) -> None:
+        self.reloader.ask(load="configuration" in behind)
+
+    async def _build(self, configured: Settings) -> _Generation:
         hooks = [outgoing_trace_context()] if self._traces is not None else []
+        overrides = self._state.overrides
+        settings = await overrides.over(configured)
         async with contextlib.AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session(settings.time.connect_s, hooks))
             providers: dict[str, tuple[Provider, ProviderSettings]] = {}
@@ -229,10 +268,10 @@ class App:
                 shipped_catalog().facts(),
                 {name: each.catalog or name for name, (_, each) in providers.items()},
             )
-            catalog = Catalog(providers, settings.aliases, known)
+            catalog = Catalog(providers, settings.aliases, known, overrides.preferences.meant)
             listing = Listing({name: provider for name, (provider, _) in providers.items()}, time.monotonic)
             stack.push_async_callback(listing.aclose)
-            directory = ModelDirectory(catalog, known, listing)
+            directory = ModelDirectory(catalog, known, listing, overrides.prices.price)
             keys, admission = self._state.serve_by(settings, known.facts)
             chat = ChatDispatcher(catalog, settings.time, admission, self.lifecycle)
             embeddings = EmbeddingDispatcher(catalog, settings.time, admission)
@@ -255,13 +294,18 @@ class App:
                 ),
                 server,
             )
-            usage, administration = self._state.usage(), self._state.administration(keys, settings.providers)
+            usage = self._state.usage()
+            administration = self._state.administration(keys, {*configured.providers, *overrides.provider_names})
             usage_service_pb2_grpc.add_UsageServiceServicer_to_server(
                 UsageService(usage, admission, keys, CostEstimator(catalog, admission)), server
             )
+            preference_service_pb2_grpc.add_PreferenceServiceServicer_to_server(
+                PreferenceService(overrides, keys, catalog), server
+            )
             history = ProviderCheckQueries(self._state.database)
             admin_service_pb2_grpc.add_AdminServiceServicer_to_server(
-                AdminService(administration, usage, history), server
+                AdminService(administration, usage, history, overrides, configured.providers, reload=self._reload_now),
+                server,
             )
             chain = build_chain(
                 keys,
@@ -284,12 +328,15 @@ async def running(
     commit: str = "unknown",
     registry: CollectorRegistry | None = None,
     shared_port: bool = False,
+    load: Callable[[], Settings] | None = None,
+    watched: Path | None = None,
 ) -> AsyncIterator[App]:
     """Serve on gRPC `addresses` (`127.0.0.1:0`, `unix:/path`) until the block is left, then drain.
 
     On leaving: health turns NOT_SERVING, after `service.shutdown_delay_s` new calls are refused, running ones get
     `service.shutdown_grace_s`, providers close, and the ledger is written out. `shared_port`: other workers listen on
-    the same TCP port, and the kernel deals connections out. Raises ListenError or StateError.
+    the same TCP port, and the kernel deals connections out. `load` gives the settings for a reload, the same ones
+    without it; a change of the file `watched` asks for one. Raises ListenError, StateError or ConfigError.
     """
     async with contextlib.AsyncExitStack() as stack:
         traces = await stack.enter_async_context(running_traces(settings.telemetry))
@@ -299,7 +346,7 @@ async def running(
         )
         metrics = Metrics(registry or CollectorRegistry(), commit)
         checks = ProviderChecks(metrics, history, clock=now_ms, new_id=CallIds(now_ms), owner=state.process)
-        app = App(state, metrics, checks, traces, commit)
+        app = App(state, metrics, checks, traces, commit, load=load or (lambda: settings))
         await app.start(settings)
         stack.push_async_callback(app.aclose)
         server = grpc.aio.server(
@@ -309,6 +356,7 @@ async def running(
         credentials = grpc_credentials(settings.service)
         app.grpc_port = max([_listen(server, address, credentials) for address in addresses])
         await app.serve(server)
+        app.keep_up(watched)
         try:
             yield app
         finally:

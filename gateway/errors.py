@@ -10,6 +10,7 @@ GatewayError
 │   ├── ModelNotFound              404  NOT_FOUND
 │   ├── ProviderNotFound           404  NOT_FOUND
 │   ├── KeyNotFound                404  NOT_FOUND
+│   ├── EntryNotFound              404  NOT_FOUND
 │   ├── RouteNotFound              404  NOT_FOUND
 │   ├── PayloadTooLarge            413  RESOURCE_EXHAUSTED
 │   └── UnsupportedFeature         501  UNIMPLEMENTED
@@ -58,6 +59,7 @@ class Reason(StrEnum):
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     PROVIDER_NOT_FOUND = "PROVIDER_NOT_FOUND"
     KEY_NOT_FOUND = "KEY_NOT_FOUND"
+    ENTRY_NOT_FOUND = "ENTRY_NOT_FOUND"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_FEATURE = "UNSUPPORTED_FEATURE"
@@ -205,6 +207,15 @@ class KeyNotFound(CallerError):
     http_status = 404
     reason = Reason.KEY_NOT_FOUND
     default_message = "The key does not exist."
+
+
+class EntryNotFound(CallerError):
+    """Nothing is stored by this id or name: no price, preference or change of a provider."""
+
+    grpc_code = StatusCode.NOT_FOUND
+    http_status = 404
+    reason = Reason.ENTRY_NOT_FOUND
+    default_message = "Nothing is stored by this name."
 
 
 class RouteNotFound(CallerError):

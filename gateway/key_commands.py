@@ -82,7 +82,7 @@ async def _set_provider_key(stored: Stored, options: argparse.Namespace) -> None
     if not key:
         raise _UsageError("the provider's key is read from standard input, which was empty")
     await stored.secrets.put_provider_key(options.id, Secret(key))
-    print(f"the key of provider {options.id} is stored; it is used from the next start")
+    print(f"the key of provider {options.id} is stored; running gateways use it within five seconds")
 
 
 async def _delete_provider_key(stored: Stored, options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
-from gateway.config import ConfigError, Settings, masked, version
+from gateway.config import ConfigError, Settings, masked
 
 _log = structlog.get_logger("gateway.reload")
 _WATCH_S: Final = 1.0
@@ -21,13 +21,16 @@ _ENVOY_ONLY: Final = ("cors_allow_origins", "security_headers")
 
 
 class Reloader:
-    """Loads the settings again when asked to, and when the file changes that they come from."""
+    """Loads the settings again when asked to, and when the file changes that they come from.
+
+    `apply` puts settings in force, with what is stored beside them, and returns the version of it all.
+    """
 
     def __init__(
         self,
         settings: Settings,
         load: Callable[[], Settings],
-        apply: Callable[[Settings], Awaitable[None]],
+        apply: Callable[[Settings], Awaitable[str]],
         reloads: Counter,
     ) -> None:
         self._settings = settings
@@ -35,17 +38,22 @@ class Reloader:
         self._apply = apply
         self._reloads = reloads
         self._asked = asyncio.Event()
+        self._to_be_loaded = False
+        self._turn = asyncio.Lock()
 
-    def ask(self) -> None:
-        """Reload soon. Several requests at once are one."""
+    def ask(self, *, load: bool = True) -> None:
+        """Reload soon. Several requests at once are one. Without `load`, only what is stored beside the settings."""
+        self._to_be_loaded |= load
         self._asked.set()
 
     async def run(self) -> None:
-        """Reload whenever asked to, until cancelled."""
+        """Reload whenever asked to, until cancelled. What is wrong is logged."""
         while True:
             await self._asked.wait()
             self._asked.clear()
-            await self._reload()
+            load, self._to_be_loaded = self._to_be_loaded, False
+            with contextlib.suppress(Exception):
+                await self.reload(load=load)
 
     async def watch(self, path: Path) -> None:
         """Ask for a reload whenever the file at `path` has changed, until cancelled."""
@@ -57,24 +65,28 @@ class Reloader:
                 seen = now
                 self.ask()
 
-    async def _reload(self) -> None:
-        try:
-            loaded = self._load()
-            settings = _keep_fixed(loaded, self._settings)
-            await self._apply(settings)
-        except ConfigError as exc:
-            self._reloads.labels("failed").inc()
-            _log.error("settings kept: the new ones are wrong", reason=str(exc))  # the text says it all
-            return
-        except Exception:  # noqa: BLE001  # whatever it is, the gateway goes on with what it has
-            self._reloads.labels("failed").inc()
-            _log.exception("settings kept: the new ones could not be put in force")
-            return
-        self._settings = settings
+    async def reload(self, *, load: bool = True) -> str:
+        """Reload now and return the version of what is in force.
+
+        Raises what is wrong, ConfigError for settings, once it is logged; then the old ones stay.
+        """
+        async with self._turn:
+            try:
+                loaded = self._load() if load else self._settings
+                settings = _keep_fixed(loaded, self._settings)
+                in_force = await self._apply(settings)
+            except ConfigError as exc:
+                self._reloads.labels("failed").inc()
+                _log.error("settings kept: the new ones are wrong", reason=str(exc))  # the text says it all
+                raise
+            except Exception:
+                self._reloads.labels("failed").inc()
+                _log.exception("settings kept: the new ones could not be put in force")
+                raise
+            self._settings = settings
         self._reloads.labels("ok").inc()
-        _log.info(
-            "settings reloaded", config_version=version(settings), waiting_for_restart=_differences(loaded, settings)
-        )
+        _log.info("settings reloaded", config_version=in_force, waiting_for_restart=_differences(loaded, settings))
+        return in_force
 
 
 def _keep_fixed(loaded: Settings, current: Settings) -> Settings:

@@ -11,9 +11,8 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from gateway.app import App, ListenError, running
+from gateway.app import ListenError, running
 from gateway.config import Settings
-from gateway.reload import Reloader
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, registry_page
 
@@ -55,12 +54,20 @@ async def _serve(
         addresses.append(f"unix:{place.socket}")
     registry = CollectorRegistry()
     async with (
-        running(settings, addresses=addresses, commit=commit, registry=registry, shared_port=place.shared_port) as app,
+        running(
+            settings,
+            addresses=addresses,
+            commit=commit,
+            registry=registry,
+            shared_port=place.shared_port,
+            load=load,
+            watched=watched,
+        ) as app,
         _metrics(settings, place, registry_page(registry, app.read_limits)),
     ):
-        async with _reloading(settings, app, load, watched):
-            _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
-            await stop.wait()
+        loop.add_signal_handler(signal.SIGHUP, app.reloader.ask)
+        _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
+        await stop.wait()
         _log.info("draining", grace_s=service.shutdown_grace_s)
         await app.drain(service.shutdown_delay_s, service.shutdown_grace_s)
     _log.info("stopped")
@@ -75,20 +82,3 @@ async def _metrics(settings: Settings, place: Place, page: Callable[[], Awaitabl
         except OSError as exc:
             raise ListenError(f"METRICS_PORT {port} on {host} cannot be listened on: {exc.strerror}") from None
         yield
-
-
-@contextlib.asynccontextmanager
-async def _reloading(
-    settings: Settings, app: App, load: Callable[[], Settings], watched: Path | None
-) -> AsyncIterator[None]:
-    reloader = Reloader(settings, load, app.reload, app.reloads)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
-    tasks = [asyncio.create_task(reloader.run())]
-    if watched is not None:
-        tasks.append(asyncio.create_task(reloader.watch(watched)))
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -25,6 +25,7 @@ from gateway.admission.secret_store import SecretStore
 from gateway.admission.vault import Vault, VaultError, master_key_file
 from gateway.config import Secret, Settings, StorageSettings
 from gateway.health.dependencies import Dependencies
+from gateway.overrides.overrides import Overrides
 from gateway.storage.database import Database, DatabaseError, open_database
 from gateway.storage.ledger import Ledger, open_ledger
 from gateway.storage.migrate import migrate
@@ -72,6 +73,7 @@ class State:
         self._settings = settings
         self._stored = stored
         self.ledger: Final = ledger
+        self.overrides: Final = Overrides(stored.database, now_ms)
         self.redis: Redis | None
         self.limiter: Limiter
 
@@ -100,7 +102,7 @@ class State:
         admission = Admission(
             ledger=self.ledger,
             limiter=self.limiter,
-            quotes=Quotes(book, settings.limits),
+            quotes=Quotes(book, settings.limits, self.overrides.prices.price),
             shared=SharedRules(settings.limits),
             settings=settings.limits,
             clock=now_ms,
@@ -152,6 +154,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         open_ledger(stored.database, _journals(storage, stored.database), now_ms) as ledger,
     ):
         state = State(settings, stored, ledger)
+        await state.overrides.refresh()
         async with (
             _open_redis(storage) as state.redis,
             _open_limiter(storage, state.redis, state.history) as state.limiter,

@@ -18,6 +18,7 @@ MOST_LINES = 200
 
 ADMIN = "llmgateway.v1.AdminService"
 OPENAI = "llmgateway.v1.OpenAIService"
+PREFERENCE = "llmgateway.v1.PreferenceService"
 SYSTEM = "llmgateway.v1.SystemService"
 USAGE = "llmgateway.v1.UsageService"
 HTTP_RULES = {
@@ -51,6 +52,9 @@ HTTP_RULES = {
     f"{USAGE}.GetQuota": [("get", "/api/v1/ai/quota", "")],
     f"{USAGE}.GetRateLimit": [("get", "/api/v1/ai/ratelimit", "")],
     f"{USAGE}.EstimateCost": [("post", "/api/v1/ai/estimate", "body")],
+    f"{PREFERENCE}.ListModelPreferences": [("get", "/api/v1/ai/preferences", "")],
+    f"{PREFERENCE}.SetModelPreference": [("put", "/api/v1/ai/preferences/{name=**}", "*")],
+    f"{PREFERENCE}.DeleteModelPreference": [("delete", "/api/v1/ai/preferences/{name=**}", "")],
     f"{ADMIN}.CreateKey": [("post", "/admin/v1/keys", "*")],
     f"{ADMIN}.ListKeys": [("get", "/admin/v1/keys", "")],
     f"{ADMIN}.GetKey": [("get", "/admin/v1/keys/{key_id}", "")],
@@ -59,6 +63,13 @@ HTTP_RULES = {
     f"{ADMIN}.UpdateKeyLimits": [("put", "/admin/v1/keys/{key_id}/limits", "limits")],
     f"{ADMIN}.ListProjects": [("get", "/admin/v1/projects", "")],
     f"{ADMIN}.UpdateProjectLimits": [("put", "/admin/v1/projects/{project_id}/limits", "limits")],
+    f"{ADMIN}.ListProviders": [("get", "/admin/v1/providers", "")],
+    f"{ADMIN}.SetProvider": [("put", "/admin/v1/providers/{name}", "provider")],
+    f"{ADMIN}.DeleteProvider": [("delete", "/admin/v1/providers/{name}", "")],
+    f"{ADMIN}.SetPrice": [("post", "/admin/v1/prices", "*")],
+    f"{ADMIN}.ListPrices": [("get", "/admin/v1/prices", "")],
+    f"{ADMIN}.DeletePrice": [("delete", "/admin/v1/prices/{price_id}", "")],
+    f"{ADMIN}.ReloadConfiguration": [("post", "/admin/v1/configuration:reload", "*")],
     f"{ADMIN}.SetProviderKey": [("put", "/admin/v1/provider-keys/{provider}", "*")],
     f"{ADMIN}.ListProviderKeys": [("get", "/admin/v1/provider-keys", "")],
     f"{ADMIN}.DeleteProviderKey": [("delete", "/admin/v1/provider-keys/{provider}", "")],

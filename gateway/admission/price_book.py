@@ -18,13 +18,16 @@ MILLION: Final = 1_000_000
 
 Book = Callable[[str, str], ModelFacts]
 """What the catalog knows of a provider's model, by the provider's own name for it."""
+Stored = Callable[[str, str], Prices | None]
+"""What an operator has stored of its price."""
+Source = Literal["stored", "catalog", "default"]
 
 
 class Quote(Struct, frozen=True):
     """The prices of one model. `dearest` are the dearest kinds of input and output, for upper bounds."""
 
     prices: Prices
-    source: Literal["catalog", "default"]
+    source: Source
     max_output_tokens: int | None
     dearest: tuple[int, int]
     dearest_long: tuple[int, int]
@@ -43,8 +46,9 @@ class Quote(Struct, frozen=True):
 class Quotes:
     """Quotes for every model, the unknown ones as the settings say: never zero in silence."""
 
-    def __init__(self, book: Book, settings: LimitSettings) -> None:
+    def __init__(self, book: Book, settings: LimitSettings, stored: Stored = lambda _provider, _model: None) -> None:
         self._book = book
+        self._stored = stored
         self._refuse = settings.unknown_price == "refuse"
         self._default = Prices(
             input=nano_dollars(settings.default_input_price), output=nano_dollars(settings.default_output_price)
@@ -53,10 +57,12 @@ class Quotes:
 
     def quote(self, provider: str, model: str) -> Quote:
         """Return what a model costs. Raises PermissionDenied for an unknown price where the settings refuse those."""
-        return self._quote(provider, model)
+        return self._quote(provider, model, self._stored(provider, model))
 
-    def _look_up(self, provider: str, model: str) -> Quote:
+    def _look_up(self, provider: str, model: str, stored: Prices | None) -> Quote:
         facts = self._book(provider, model)
+        if stored is not None:
+            return _quote(stored, "stored", facts.max_output_tokens)
         if facts.prices is not None:
             return _quote(facts.prices, "catalog", facts.max_output_tokens)
         if self._refuse:
@@ -68,7 +74,7 @@ class Quotes:
         return _quote(self._default, "default", facts.max_output_tokens)
 
 
-def _quote(prices: Prices, source: Literal["catalog", "default"], max_output_tokens: int | None) -> Quote:
+def _quote(prices: Prices, source: Source, max_output_tokens: int | None) -> Quote:
     inputs = [price for price in (prices.input, prices.cached_input, prices.cache_write, prices.audio_input) if price]
     outputs = [price for price in (prices.output, prices.audio_output, prices.reasoning) if price]
     base = max(inputs, default=0), max(outputs, default=0)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.admission.vault import Vault
 from gateway.config import Secret
 from gateway.storage.database import Database
+from gateway.storage.revisions import count_up
 from gateway.storage.tables import StoredSecret
 
 _INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -50,13 +51,14 @@ class SecretStore:
     async def put_provider_key(self, provider: str, key: Secret) -> None:
         """Store a provider's key in place of an earlier one."""
         async with self._database.writing() as connection:
+            await count_up(connection, "providers")
             await self._put(connection, _PROVIDER + provider, key.reveal(), replace=True)
 
     async def delete_provider_key(self, provider: str) -> bool:
         """Forget a provider's key; tell whether there was one."""
         async with self._database.writing() as connection:
-            done = await connection.execute(sa.delete(StoredSecret).where(StoredSecret.name == _PROVIDER + provider))
-        return done.rowcount > 0
+            await count_up(connection, "providers")
+            return await forget_provider_key(connection, provider)
 
     async def reencrypt(self) -> int:
         """Encrypt every secret anew with the first master key, in one transaction, and return how many there are.
@@ -76,3 +78,9 @@ class SecretStore:
             await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=values))
         else:
             await connection.execute(insert.on_conflict_do_nothing())
+
+
+async def forget_provider_key(connection: AsyncConnection, provider: str) -> bool:
+    """Forget a provider's key as part of a transaction; tell whether there was one."""
+    done = await connection.execute(sa.delete(StoredSecret).where(StoredSecret.name == _PROVIDER + provider))
+    return done.rowcount > 0

@@ -61,7 +61,7 @@ class Ask(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
     def targets(self, catalog: Catalog) -> list[Target]:
         """Return the targets to try, in order. Raises ProviderNotFound, ModelNotFound or InvalidRequest."""
-        targets = catalog.resolve(self.request.model, self.provider)
+        targets = catalog.resolve_for(self.caller.key_id, self.request.model, self.provider)
         if self.unknown_field is not None:
             targets = [target for target in targets if target.settings.takes(self.unknown_field.param)]
             if not targets:

@@ -1,6 +1,6 @@
 """Which provider answers for which model name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -29,7 +29,8 @@ class Target(msgspec.Struct, frozen=True):
 class Catalog:
     """Resolves model names.
 
-    `aliases` maps a name to its targets, tried in order; a target whose provider is not enabled is left out.
+    `aliases` maps a name to its targets, tried in order; a target whose provider is not enabled is left out. `meant`
+    tells what a key, by its id, means by a name: that name itself, or the one of everyone's that it prefers.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Catalog:
         providers: Mapping[str, tuple[Provider, ProviderSettings]],
         aliases: Mapping[str, Sequence[str]],
         known: KnownModels,
+        meant: Callable[[str, str], str] = lambda _key_id, name: name,
     ) -> None:
         self._providers = dict(providers)
+        self._meant = meant
         self._configured = {
             name: frozenset((*settings.models, *known.told(name))) for name, (_, settings) in self._providers.items()
         }
@@ -78,6 +81,10 @@ class Catalog:
         for alias, targets in self._aliases.items():
             if [(target.provider.name, target.model) for target in targets] == [(provider, model)]:
                 yield alias
+
+    def resolve_for(self, key_id: str, model: str, provider: str = "") -> list[Target]:
+        """Return the targets of what a key means by a model name; a path's prefix leaves no choice. Raises as below."""
+        return self.resolve(model if provider else self._meant(key_id, model), provider)
 
     def resolve(self, model: str, provider: str = "") -> list[Target]:
         """Return the targets for a model name, in the order to try them; at least one.

@@ -1,11 +1,11 @@
 """The models that callers may use: configured ones and those that vendors list, with what is known of each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from gateway.catalog.entries import ModelFacts
+from gateway.catalog.entries import ModelFacts, Prices
 from gateway.catalog.known import NOTHING, KnownModels
 from gateway.dispatch.catalog import Catalog, Target
 from gateway.dispatch.listing import Listing
@@ -29,12 +29,15 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelDirectory:
-    """Lists models and tells what is known of them."""
+    """Lists models and tells what is known of them. `price` tells what an operator has stored of a model's price."""
 
-    def __init__(self, catalog: Catalog, known: KnownModels, listing: Listing) -> None:
+    def __init__(
+        self, catalog: Catalog, known: KnownModels, listing: Listing, price: Callable[[str, str], Prices | None]
+    ) -> None:
         self._catalog = catalog
         self._known = known
         self._listing = listing
+        self._price = price
 
     async def models(self, provider: str = "") -> list[ModelCard]:
         """Return the models in the order of their ids, those of one provider if it is named.
@@ -90,7 +93,9 @@ class ModelDirectory:
         )
 
     def _facts(self, provider: str, model: str) -> ModelFacts:
-        return self._known.facts(provider, model, _told_by_vendor(_find(self._listed(provider), model)))
+        facts = self._known.facts(provider, model, _told_by_vendor(_find(self._listed(provider), model)))
+        stored = self._price(provider, model)
+        return facts if stored is None else msgspec.structs.replace(facts, prices=stored)
 
     def _alias(self, alias: str) -> ModelCard:
         targets = self._catalog.resolve(alias)

@@ -1,16 +1,19 @@
 """What operators do and see. Only keys with the admin right get here: see `gateway.interceptors.auth`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
 from gateway.admission.administration import Administration
-from gateway.config import Secret
+from gateway.config import ProviderSettings
 from gateway.errors import GatewayError, InternalError, InvalidRequest
+from gateway.overrides.overrides import Overrides
+from gateway.services.admin_prices import PriceAdministration
+from gateway.services.admin_providers import ProviderAdministration, Reload
 from gateway.services.health_codec import check_filter, check_message
-from gateway.services.key_codec import key_message, limit_spec, optional_text, project_message, text, timestamp
+from gateway.services.key_codec import key_message, limit_spec, optional_text, project_message, text
 from gateway.services.paging import page_place, page_size, page_token
 from gateway.services.usage_codec import call_filter, call_message
 from gateway.services.usage_csv import csv_error, csv_header, csv_lines
@@ -19,7 +22,6 @@ from gateway.storage.usage_queries import UsageQueries
 from llmgateway.v1 import admin_health_pb2 as health_pb
 from llmgateway.v1 import admin_key_pb2 as pb
 from llmgateway.v1 import admin_usage_pb2 as usage_pb
-from llmgateway.v1.admin_service_pb2_grpc import AdminServiceServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _DAY_S: Final = 86_400
@@ -28,13 +30,25 @@ _EXPORTED: Final = 1000
 """Calls in one piece of an export."""
 
 
-class AdminService(AdminServiceServicer):
-    """`AdminService` of the contract."""
+class AdminService(ProviderAdministration, PriceAdministration):
+    """`AdminService` of the contract. `configured` are the providers of the configuration."""
 
-    def __init__(self, administration: Administration, usage: UsageQueries, checks: ProviderCheckQueries) -> None:
+    def __init__(
+        self,
+        administration: Administration,
+        usage: UsageQueries,
+        checks: ProviderCheckQueries,
+        overrides: Overrides,
+        configured: Mapping[str, ProviderSettings],
+        *,
+        reload: Reload,
+    ) -> None:
         self._admin = administration
         self._usage = usage
         self._checks = checks
+        self._overrides = overrides
+        self._configured = configured
+        self._reload = reload
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Context) -> pb.CreateKeyResponse:
         key, secret = await self._admin.create_key(
@@ -78,24 +92,6 @@ class AdminService(AdminServiceServicer):
     ) -> pb.UpdateProjectLimitsResponse:
         project = await self._admin.limit_project(text(request.project_id, "project_id"), limit_spec(request.limits))
         return pb.UpdateProjectLimitsResponse(project=project_message(project))
-
-    async def SetProviderKey(self, request: pb.SetProviderKeyRequest, context: Context) -> pb.SetProviderKeyResponse:
-        key = Secret(text(request.key, "key", longest=4096))
-        await self._admin.put_provider_key(text(request.provider, "provider"), key)
-        return pb.SetProviderKeyResponse()
-
-    async def ListProviderKeys(
-        self, request: pb.ListProviderKeysRequest, context: Context
-    ) -> pb.ListProviderKeysResponse:
-        stored = await self._admin.provider_keys()
-        keys = [pb.ProviderKey(provider=name, update_time=timestamp(since)) for name, since in stored.items()]
-        return pb.ListProviderKeysResponse(provider_keys=keys)
-
-    async def DeleteProviderKey(
-        self, request: pb.DeleteProviderKeyRequest, context: Context
-    ) -> pb.DeleteProviderKeyResponse:
-        await self._admin.delete_provider_key(text(request.provider, "provider"))
-        return pb.DeleteProviderKeyResponse()
 
     async def ReencryptSecrets(
         self, request: pb.ReencryptSecretsRequest, context: Context

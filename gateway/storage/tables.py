@@ -112,7 +112,7 @@ class Call(Table):
     usage_source: Mapped[str] = mapped_column(default="")
     """Who counted: `provider`, `gateway`, or `bound` where nobody could."""
     price_source: Mapped[str] = mapped_column(default="")
-    """`catalog`, or `default` for a model without a known price."""
+    """`stored`, `catalog`, or `default` for a model without a known price."""
     outcome: Mapped[str] = mapped_column(default="")
     """`OK`, `CANCELLED` or a reason of the error table."""
     attempts: Mapped[int] = mapped_column(Integer, default=0)
@@ -178,3 +178,55 @@ class ProviderHealth(Table):
         Index("ix_provider_health_checked", "checked_at", "id"),
         Index("ix_provider_health_provider", "provider", "checked_at", "id"),
     )
+
+
+class ProviderEntry(Table):
+    """What operators say of a provider, before the configuration. `settings` is a JSON object of fields of
+    `gateway.config.ProviderSettings`, none of them secret.
+    """
+
+    __tablename__ = "providers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    settings: Mapped[str] = mapped_column(Text)
+    disabled: Mapped[bool]
+    updated_at: Mapped[int]
+
+
+class PriceEntry(Table):
+    """What a model costs from a time on. `prices` is a JSON object of `gateway.catalog.entries.Prices`."""
+
+    __tablename__ = "prices"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str]
+    model: Mapped[str]
+    valid_from: Mapped[int]
+    prices: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+
+    __table_args__ = (
+        Index("ix_prices_model", "provider", "model", "valid_from", unique=True),
+        # Pages through all of them.
+        Index("ix_prices_valid_from", "valid_from", "id"),
+    )
+
+
+class PreferenceEntry(Table):
+    """Which model a key means by a name. The key may be one of the settings, which has no row in `keys`."""
+
+    __tablename__ = "model_preferences"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    updated_at: Mapped[int]
+
+
+class Revision(Table):
+    """How often something was changed, so that every process notices: see `gateway.storage.revisions`."""
+
+    __tablename__ = "revisions"
+
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from gateway.config import ENVIRONMENT, load
+from gateway.storage.tables import Table
 from tests.support.command import ROOT, Command, environment_of, running_command
 
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -78,6 +79,16 @@ def test_every_field_of_a_line_is_explained() -> None:
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 
     assert explained == {*line, "message", "request_body"}
+
+
+def test_every_table_is_told_of() -> None:
+    """And no other."""
+    section = PAGE.split("\n## What is stored\n")[1].split("\n## ")[0]
+    named = [
+        name for cell in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    ]
+
+    assert sorted(named) == sorted(Table.metadata.tables)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])

@@ -15,15 +15,19 @@ from tests.fuzz.inputs import VALUES
 from tests.fuzz.test_typed_edge import METHODS, ask, messages
 from tests.support.operated import Operated, operated
 
-ADMIN = [method for method in METHODS if ".AdminService/" in method or ".UsageService/" in method]
+SERVICES = (".AdminService/", ".PreferenceService/", ".UsageService/")
+ADMIN = [method for method in METHODS if any(service in method for service in SERVICES)]
 PATHS = [
     "/admin/v1/keys", "/admin/v1/keys/nope", "/admin/v1/keys/nope:rotate", "/admin/v1/keys/nope:disable",
     "/admin/v1/keys/nope/limits", "/admin/v1/projects", "/admin/v1/usage", "/admin/v1/usage/export",
+    "/admin/v1/providers", "/admin/v1/providers/nope", "/admin/v1/prices", "/admin/v1/prices/nope",
+    "/admin/v1/configuration:reload", "/api/v1/ai/preferences", "/api/v1/ai/preferences/nope",
     "/admin/v1/provider-checks", "/api/v1/ai/usage", "/api/v1/ai/quota", "/api/v1/ai/ratelimit", "/api/v1/ai/estimate",
 ]  # fmt: skip
 FIELDS = st.sampled_from(
     ["name", "project", "limits", "admin", "scopes", "expires_at", "expire_time", "page_size", "page_token", "model",
-     "start_time", "end_time", "key_id", "chat", "spend_month_usd", "requests_per_minute", "provider", "secret"]
+     "start_time", "end_time", "key_id", "chat", "spend_month_usd", "requests_per_minute", "provider", "secret",
+     "kind", "base_url", "models", "max_output_tokens", "disabled", "prices", "price_id"]
 )  # fmt: skip
 
 

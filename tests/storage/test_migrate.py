@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 
 from gateway.storage.database import open_database
 from gateway.storage.migrate import alembic_config, migrate
-from gateway.storage.tables import Table
+from gateway.storage.tables import Project, Revision, Table
 
 
 def _difference(connection: sa.Connection) -> list[object]:
@@ -38,3 +38,34 @@ async def test_processes_that_start_together_migrate_once(database_text: str) ->
             tables = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
 
     assert set(Table.metadata.tables) < set(tables)
+
+
+async def test_a_first_run_finds_one_project_and_nothing_else(database_text: str) -> None:
+    """As docs/operations.md says; the counters of changes stand at nought."""
+    async with open_database(database_text) as database:
+        await migrate(database)
+        async with database.reading() as connection:
+            counts = {
+                name: await connection.scalar(sa.select(sa.func.count()).select_from(table))
+                for name, table in Table.metadata.tables.items()
+            }
+            project = (await connection.execute(sa.select(Project.id, Project.limits))).one()
+            revisions = (await connection.execute(sa.select(Revision.number))).scalars().all()
+
+    assert {name: count for name, count in counts.items() if count} == {"projects": 1, "revisions": 4}
+    assert tuple(project) == ("default", "{}")
+    assert set(revisions) == {0}
+
+
+async def test_a_project_that_is_called_default_already_stays_as_it_is(database_text: str) -> None:
+    """An upgrade changes no limits."""
+    async with open_database(database_text) as database:
+        await migrate(database, "0003")
+        async with database.writing() as connection:
+            own = {"id": "default", "limits": '{"concurrent":1}', "created_at": 1}
+            await connection.execute(sa.insert(Project).values(**own))
+        await migrate(database)
+        async with database.reading() as connection:
+            found = (await connection.execute(sa.select(Project.id, Project.limits, Project.created_at))).one()
+
+    assert found._asdict() == own

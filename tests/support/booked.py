@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
@@ -76,6 +77,14 @@ class Booked:
         (answer,) = [answer async for answer in self.call(messages, key, **fields)]
         body: dict[str, Any] = json.loads(answer.data)
         return body
+
+    async def outcome(self, messages: list[dict[str, Any]], key: str = KEY, **fields: Any) -> grpc.StatusCode:
+        """Return how a whole answer ends."""
+        try:
+            await self.ask(messages, key, **fields)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
 
     def call(
         self, messages: list[dict[str, Any]], key: str = KEY, metadata: Mapping[str, str] | None = None, **fields: Any

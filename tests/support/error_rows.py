@@ -46,6 +46,7 @@ ROWS = (
     Row(errors.ModelNotFound, "NOT_FOUND", 404, _CALLER, "model_not_found", "MODEL_NOT_FOUND", "caller", False),
     Row(errors.ProviderNotFound, "NOT_FOUND", 404, _CALLER, None, "PROVIDER_NOT_FOUND", "caller", False),
     Row(errors.KeyNotFound, "NOT_FOUND", 404, _CALLER, None, "KEY_NOT_FOUND", "caller", False),
+    Row(errors.EntryNotFound, "NOT_FOUND", 404, _CALLER, None, "ENTRY_NOT_FOUND", "caller", False),
     Row(errors.RouteNotFound, "NOT_FOUND", 404, _CALLER, None, "ROUTE_NOT_FOUND", "caller", False),
     Row(
         errors.PayloadTooLarge, "RESOURCE_EXHAUSTED", 413, _CALLER,

@@ -1,6 +1,7 @@
 """A gateway with an operator: a key with the admin right, a priced vendor, and JSON calls through Envoy."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,13 @@ class Operated:
         return made.body["key"]["id"], made.body["secret"]
 
 
+async def until(true: Callable[[], Awaitable[bool]], limit_s: float = 10) -> None:
+    """Return when `true` says so: what one process stores, others see a little later."""
+    async with asyncio.timeout(limit_s):
+        while not await true():  # noqa: ASYNC110  # the other process tells nobody
+            await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def renamed(database: Database, table: str) -> AsyncIterator[None]:
     """Hide a table, so that queries fail as they do in an outage."""
@@ -75,7 +83,9 @@ async def renamed(database: Database, table: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def operated(folder: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Operated]:
+async def operated(
+    folder: Path, environment: Mapping[str, str] | None = None, yaml: str = ""
+) -> AsyncIterator[Operated]:
     """Start one. Its provider `openai` is the vendor."""
     (folder / "empty.yaml").touch()
     async with open_stored(load(private_state(folder), folder / "empty.yaml").storage) as stored:
@@ -88,7 +98,7 @@ async def operated(folder: Path, environment: Mapping[str, str] | None = None) -
             **(environment or {}),
         }
         async with (
-            running_stack(folder, settings, CONFIG) as stack,
+            running_stack(folder, settings, CONFIG + yaml) as stack,
             aiohttp.ClientSession(stack.url, timeout=aiohttp.ClientTimeout(total=20)) as http,
         ):
             yield Operated(stack, vendor, secret.reveal(), http)

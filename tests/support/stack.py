@@ -20,12 +20,13 @@ KEY = "sk-test-0123456789"
 
 @dataclass
 class Stack:
-    """Where the gateway listens. `url` is Envoy's, `grpc` the worker's own address."""
+    """Where the gateway listens. `url` is Envoy's, `grpc` the worker's own address, `config` its YAML file."""
 
     url: str
     grpc: str
     registry: CollectorRegistry
     settings: Settings
+    config: Path
 
     @property
     def envoy(self) -> str:
@@ -63,12 +64,18 @@ async def running_stack(directory: Path, environment: Mapping[str, str], yaml: s
     """Start a gateway with these environment variables and settings in YAML."""
     config = directory / "gateway.yaml"
     config.write_text(yaml)
-    settings = load({**UNLIMITED, **private_state(directory), **environment}, config)
+    variables = {**UNLIMITED, **private_state(directory), **environment}
+    settings = load(variables, config)
     socket = directory / "worker.sock"
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(
-            running(settings, addresses=("127.0.0.1:0", f"unix:{socket}"), registry=registry)
+            running(
+                settings,
+                addresses=("127.0.0.1:0", f"unix:{socket}"),
+                registry=registry,
+                load=lambda: load(variables, config),
+            )
         )
         url = await stack.enter_async_context(running_envoy(envoy_settings(settings, (str(socket),)), directory))
-        yield Stack(url, f"127.0.0.1:{app.grpc_port}", registry, settings)
+        yield Stack(url, f"127.0.0.1:{app.grpc_port}", registry, settings, config)

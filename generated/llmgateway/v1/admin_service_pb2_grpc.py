@@ -6,6 +6,8 @@ import warnings
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from llmgateway.v1 import admin_health_pb2 as llmgateway_dot_v1_dot_admin__health__pb2
 from llmgateway.v1 import admin_key_pb2 as llmgateway_dot_v1_dot_admin__key__pb2
+from llmgateway.v1 import admin_price_pb2 as llmgateway_dot_v1_dot_admin__price__pb2
+from llmgateway.v1 import admin_provider_pb2 as llmgateway_dot_v1_dot_admin__provider__pb2
 from llmgateway.v1 import admin_usage_pb2 as llmgateway_dot_v1_dot_admin__usage__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -29,7 +31,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
+    """Lets operators manage keys, limits, providers and prices, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -81,6 +83,41 @@ class AdminServiceStub:
                 request_serializer=llmgateway_dot_v1_dot_admin__key__pb2.UpdateProjectLimitsRequest.SerializeToString,
                 response_deserializer=llmgateway_dot_v1_dot_admin__key__pb2.UpdateProjectLimitsResponse.FromString,
                 _registered_method=True)
+        self.ListProviders = channel.unary_unary(
+                '/llmgateway.v1.AdminService/ListProviders',
+                request_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.ListProvidersRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.ListProvidersResponse.FromString,
+                _registered_method=True)
+        self.SetProvider = channel.unary_unary(
+                '/llmgateway.v1.AdminService/SetProvider',
+                request_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.SetProviderRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.SetProviderResponse.FromString,
+                _registered_method=True)
+        self.DeleteProvider = channel.unary_unary(
+                '/llmgateway.v1.AdminService/DeleteProvider',
+                request_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.DeleteProviderRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.DeleteProviderResponse.FromString,
+                _registered_method=True)
+        self.SetPrice = channel.unary_unary(
+                '/llmgateway.v1.AdminService/SetPrice',
+                request_serializer=llmgateway_dot_v1_dot_admin__price__pb2.SetPriceRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__price__pb2.SetPriceResponse.FromString,
+                _registered_method=True)
+        self.ListPrices = channel.unary_unary(
+                '/llmgateway.v1.AdminService/ListPrices',
+                request_serializer=llmgateway_dot_v1_dot_admin__price__pb2.ListPricesRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__price__pb2.ListPricesResponse.FromString,
+                _registered_method=True)
+        self.DeletePrice = channel.unary_unary(
+                '/llmgateway.v1.AdminService/DeletePrice',
+                request_serializer=llmgateway_dot_v1_dot_admin__price__pb2.DeletePriceRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__price__pb2.DeletePriceResponse.FromString,
+                _registered_method=True)
+        self.ReloadConfiguration = channel.unary_unary(
+                '/llmgateway.v1.AdminService/ReloadConfiguration',
+                request_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.ReloadConfigurationRequest.SerializeToString,
+                response_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.ReloadConfigurationResponse.FromString,
+                _registered_method=True)
         self.SetProviderKey = channel.unary_unary(
                 '/llmgateway.v1.AdminService/SetProviderKey',
                 request_serializer=llmgateway_dot_v1_dot_admin__key__pb2.SetProviderKeyRequest.SerializeToString,
@@ -119,7 +156,7 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
+    """Lets operators manage keys, limits, providers and prices, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -181,9 +218,60 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListProviders(self, request, context):
+        """Lists the providers as they are in force, configured and stored ones. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetProvider(self, request, context):
+        """Adds, changes or disables a provider: replaces what is stored of it. When that moves it to another address, its stored
+        key is forgotten, for that was meant for the earlier one. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProvider(self, request, context):
+        """Forgets what is stored of a provider: it is again as configured, or gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPrice(self, request, context):
+        """Stores what a model costs from a time on, before every other price of it. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPrices(self, request, context):
+        """Lists the stored prices, not those of the configuration and the shipped catalog. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePrice(self, request, context):
+        """Forgets a stored price. What calls cost so far stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadConfiguration(self, request, context):
+        """Loads the configuration again, in every process. INVALID_ARGUMENT with the code "invalid_configuration" names what is
+        wrong with it; then all stays as it was. May be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetProviderKey(self, request, context):
-        """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used from the next start, where
-        the configuration has none. May be repeated.
+        """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used where the configuration has
+        none. May be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -275,6 +363,41 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=llmgateway_dot_v1_dot_admin__key__pb2.UpdateProjectLimitsRequest.FromString,
                     response_serializer=llmgateway_dot_v1_dot_admin__key__pb2.UpdateProjectLimitsResponse.SerializeToString,
             ),
+            'ListProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviders,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.ListProvidersRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.ListProvidersResponse.SerializeToString,
+            ),
+            'SetProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetProvider,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.SetProviderRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.SetProviderResponse.SerializeToString,
+            ),
+            'DeleteProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProvider,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.DeleteProviderRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.DeleteProviderResponse.SerializeToString,
+            ),
+            'SetPrice': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPrice,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__price__pb2.SetPriceRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__price__pb2.SetPriceResponse.SerializeToString,
+            ),
+            'ListPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrices,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__price__pb2.ListPricesRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__price__pb2.ListPricesResponse.SerializeToString,
+            ),
+            'DeletePrice': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePrice,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__price__pb2.DeletePriceRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__price__pb2.DeletePriceResponse.SerializeToString,
+            ),
+            'ReloadConfiguration': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadConfiguration,
+                    request_deserializer=llmgateway_dot_v1_dot_admin__provider__pb2.ReloadConfigurationRequest.FromString,
+                    response_serializer=llmgateway_dot_v1_dot_admin__provider__pb2.ReloadConfigurationResponse.SerializeToString,
+            ),
             'SetProviderKey': grpc.unary_unary_rpc_method_handler(
                     servicer.SetProviderKey,
                     request_deserializer=llmgateway_dot_v1_dot_admin__key__pb2.SetProviderKeyRequest.FromString,
@@ -319,7 +442,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
+    """Lets operators manage keys, limits, providers and prices, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -531,6 +654,195 @@ class AdminService:
             '/llmgateway.v1.AdminService/UpdateProjectLimits',
             llmgateway_dot_v1_dot_admin__key__pb2.UpdateProjectLimitsRequest.SerializeToString,
             llmgateway_dot_v1_dot_admin__key__pb2.UpdateProjectLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/ListProviders',
+            llmgateway_dot_v1_dot_admin__provider__pb2.ListProvidersRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__provider__pb2.ListProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/SetProvider',
+            llmgateway_dot_v1_dot_admin__provider__pb2.SetProviderRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__provider__pb2.SetProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/DeleteProvider',
+            llmgateway_dot_v1_dot_admin__provider__pb2.DeleteProviderRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__provider__pb2.DeleteProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPrice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/SetPrice',
+            llmgateway_dot_v1_dot_admin__price__pb2.SetPriceRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__price__pb2.SetPriceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/ListPrices',
+            llmgateway_dot_v1_dot_admin__price__pb2.ListPricesRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__price__pb2.ListPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePrice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/DeletePrice',
+            llmgateway_dot_v1_dot_admin__price__pb2.DeletePriceRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__price__pb2.DeletePriceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadConfiguration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/llmgateway.v1.AdminService/ReloadConfiguration',
+            llmgateway_dot_v1_dot_admin__provider__pb2.ReloadConfigurationRequest.SerializeToString,
+            llmgateway_dot_v1_dot_admin__provider__pb2.ReloadConfigurationResponse.FromString,
             options,
             channel_credentials,
             insecure,

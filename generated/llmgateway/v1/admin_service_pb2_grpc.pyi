@@ -8,6 +8,8 @@ from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from llmgateway.v1 import admin_health_pb2 as _admin_health_pb2
 from llmgateway.v1 import admin_key_pb2 as _admin_key_pb2
+from llmgateway.v1 import admin_price_pb2 as _admin_price_pb2
+from llmgateway.v1 import admin_provider_pb2 as _admin_provider_pb2
 from llmgateway.v1 import admin_usage_pb2 as _admin_usage_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -30,7 +32,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
+    """Lets operators manage keys, limits, providers and prices, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -56,9 +58,27 @@ class AdminServiceStub:
     """Lists the projects by their ids. May be repeated."""
     UpdateProjectLimits: _grpc.UnaryUnaryMultiCallable[_admin_key_pb2.UpdateProjectLimitsRequest, _admin_key_pb2.UpdateProjectLimitsResponse]
     """Replaces a project's limits; a new project is made. May be repeated."""
+    ListProviders: _grpc.UnaryUnaryMultiCallable[_admin_provider_pb2.ListProvidersRequest, _admin_provider_pb2.ListProvidersResponse]
+    """Lists the providers as they are in force, configured and stored ones. May be repeated."""
+    SetProvider: _grpc.UnaryUnaryMultiCallable[_admin_provider_pb2.SetProviderRequest, _admin_provider_pb2.SetProviderResponse]
+    """Adds, changes or disables a provider: replaces what is stored of it. When that moves it to another address, its stored
+    key is forgotten, for that was meant for the earlier one. May be repeated.
+    """
+    DeleteProvider: _grpc.UnaryUnaryMultiCallable[_admin_provider_pb2.DeleteProviderRequest, _admin_provider_pb2.DeleteProviderResponse]
+    """Forgets what is stored of a provider: it is again as configured, or gone."""
+    SetPrice: _grpc.UnaryUnaryMultiCallable[_admin_price_pb2.SetPriceRequest, _admin_price_pb2.SetPriceResponse]
+    """Stores what a model costs from a time on, before every other price of it. May be repeated."""
+    ListPrices: _grpc.UnaryUnaryMultiCallable[_admin_price_pb2.ListPricesRequest, _admin_price_pb2.ListPricesResponse]
+    """Lists the stored prices, not those of the configuration and the shipped catalog. May be repeated."""
+    DeletePrice: _grpc.UnaryUnaryMultiCallable[_admin_price_pb2.DeletePriceRequest, _admin_price_pb2.DeletePriceResponse]
+    """Forgets a stored price. What calls cost so far stays as it is."""
+    ReloadConfiguration: _grpc.UnaryUnaryMultiCallable[_admin_provider_pb2.ReloadConfigurationRequest, _admin_provider_pb2.ReloadConfigurationResponse]
+    """Loads the configuration again, in every process. INVALID_ARGUMENT with the code "invalid_configuration" names what is
+    wrong with it; then all stays as it was. May be repeated.
+    """
     SetProviderKey: _grpc.UnaryUnaryMultiCallable[_admin_key_pb2.SetProviderKeyRequest, _admin_key_pb2.SetProviderKeyResponse]
-    """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used from the next start, where
-    the configuration has none. May be repeated.
+    """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used where the configuration has
+    none. May be repeated.
     """
     ListProviderKeys: _grpc.UnaryUnaryMultiCallable[_admin_key_pb2.ListProviderKeysRequest, _admin_key_pb2.ListProviderKeysResponse]
     """Lists the providers whose keys are stored, without the keys. May be repeated."""
@@ -77,7 +97,7 @@ class AdminServiceStub:
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
+    """Lets operators manage keys, limits, providers and prices, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -100,9 +120,27 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists the projects by their ids. May be repeated."""
     UpdateProjectLimits: _aio.UnaryUnaryMultiCallable[_admin_key_pb2.UpdateProjectLimitsRequest, _admin_key_pb2.UpdateProjectLimitsResponse]  # type: ignore[assignment]
     """Replaces a project's limits; a new project is made. May be repeated."""
+    ListProviders: _aio.UnaryUnaryMultiCallable[_admin_provider_pb2.ListProvidersRequest, _admin_provider_pb2.ListProvidersResponse]  # type: ignore[assignment]
+    """Lists the providers as they are in force, configured and stored ones. May be repeated."""
+    SetProvider: _aio.UnaryUnaryMultiCallable[_admin_provider_pb2.SetProviderRequest, _admin_provider_pb2.SetProviderResponse]  # type: ignore[assignment]
+    """Adds, changes or disables a provider: replaces what is stored of it. When that moves it to another address, its stored
+    key is forgotten, for that was meant for the earlier one. May be repeated.
+    """
+    DeleteProvider: _aio.UnaryUnaryMultiCallable[_admin_provider_pb2.DeleteProviderRequest, _admin_provider_pb2.DeleteProviderResponse]  # type: ignore[assignment]
+    """Forgets what is stored of a provider: it is again as configured, or gone."""
+    SetPrice: _aio.UnaryUnaryMultiCallable[_admin_price_pb2.SetPriceRequest, _admin_price_pb2.SetPriceResponse]  # type: ignore[assignment]
+    """Stores what a model costs from a time on, before every other price of it. May be repeated."""
+    ListPrices: _aio.UnaryUnaryMultiCallable[_admin_price_pb2.ListPricesRequest, _admin_price_pb2.ListPricesResponse]  # type: ignore[assignment]
+    """Lists the stored prices, not those of the configuration and the shipped catalog. May be repeated."""
+    DeletePrice: _aio.UnaryUnaryMultiCallable[_admin_price_pb2.DeletePriceRequest, _admin_price_pb2.DeletePriceResponse]  # type: ignore[assignment]
+    """Forgets a stored price. What calls cost so far stays as it is."""
+    ReloadConfiguration: _aio.UnaryUnaryMultiCallable[_admin_provider_pb2.ReloadConfigurationRequest, _admin_provider_pb2.ReloadConfigurationResponse]  # type: ignore[assignment]
+    """Loads the configuration again, in every process. INVALID_ARGUMENT with the code "invalid_configuration" names what is
+    wrong with it; then all stays as it was. May be repeated.
+    """
     SetProviderKey: _aio.UnaryUnaryMultiCallable[_admin_key_pb2.SetProviderKeyRequest, _admin_key_pb2.SetProviderKeyResponse]  # type: ignore[assignment]
-    """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used from the next start, where
-    the configuration has none. May be repeated.
+    """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used where the configuration has
+    none. May be repeated.
     """
     ListProviderKeys: _aio.UnaryUnaryMultiCallable[_admin_key_pb2.ListProviderKeysRequest, _admin_key_pb2.ListProviderKeysResponse]  # type: ignore[assignment]
     """Lists the providers whose keys are stored, without the keys. May be repeated."""
@@ -120,7 +158,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists the stored checks of providers, newest first. May be repeated."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Lets operators manage keys, limits and providers' keys, and read the ledger and the history of providers' checks.
+    """Lets operators manage keys, limits, providers and prices, and read the ledger and the history of providers' checks.
 
     Every call needs a key with the admin right; other keys get PERMISSION_DENIED. An unknown id is NOT_FOUND. Changes are
     in force here at once, and in other processes of the gateway within five seconds.
@@ -191,13 +229,73 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Replaces a project's limits; a new project is made. May be repeated."""
 
     @_abc_1.abstractmethod
+    def ListProviders(
+        self,
+        request: _admin_provider_pb2.ListProvidersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_provider_pb2.ListProvidersResponse, _abc.Awaitable[_admin_provider_pb2.ListProvidersResponse]]:
+        """Lists the providers as they are in force, configured and stored ones. May be repeated."""
+
+    @_abc_1.abstractmethod
+    def SetProvider(
+        self,
+        request: _admin_provider_pb2.SetProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_provider_pb2.SetProviderResponse, _abc.Awaitable[_admin_provider_pb2.SetProviderResponse]]:
+        """Adds, changes or disables a provider: replaces what is stored of it. When that moves it to another address, its stored
+        key is forgotten, for that was meant for the earlier one. May be repeated.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteProvider(
+        self,
+        request: _admin_provider_pb2.DeleteProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_provider_pb2.DeleteProviderResponse, _abc.Awaitable[_admin_provider_pb2.DeleteProviderResponse]]:
+        """Forgets what is stored of a provider: it is again as configured, or gone."""
+
+    @_abc_1.abstractmethod
+    def SetPrice(
+        self,
+        request: _admin_price_pb2.SetPriceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_price_pb2.SetPriceResponse, _abc.Awaitable[_admin_price_pb2.SetPriceResponse]]:
+        """Stores what a model costs from a time on, before every other price of it. May be repeated."""
+
+    @_abc_1.abstractmethod
+    def ListPrices(
+        self,
+        request: _admin_price_pb2.ListPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_price_pb2.ListPricesResponse, _abc.Awaitable[_admin_price_pb2.ListPricesResponse]]:
+        """Lists the stored prices, not those of the configuration and the shipped catalog. May be repeated."""
+
+    @_abc_1.abstractmethod
+    def DeletePrice(
+        self,
+        request: _admin_price_pb2.DeletePriceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_price_pb2.DeletePriceResponse, _abc.Awaitable[_admin_price_pb2.DeletePriceResponse]]:
+        """Forgets a stored price. What calls cost so far stays as it is."""
+
+    @_abc_1.abstractmethod
+    def ReloadConfiguration(
+        self,
+        request: _admin_provider_pb2.ReloadConfigurationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_provider_pb2.ReloadConfigurationResponse, _abc.Awaitable[_admin_provider_pb2.ReloadConfigurationResponse]]:
+        """Loads the configuration again, in every process. INVALID_ARGUMENT with the code "invalid_configuration" names what is
+        wrong with it; then all stays as it was. May be repeated.
+        """
+
+    @_abc_1.abstractmethod
     def SetProviderKey(
         self,
         request: _admin_key_pb2.SetProviderKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_key_pb2.SetProviderKeyResponse, _abc.Awaitable[_admin_key_pb2.SetProviderKeyResponse]]:
-        """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used from the next start, where
-        the configuration has none. May be repeated.
+        """Stores the gateway's key for a provider, encrypted, in place of an earlier one. It is used where the configuration has
+        none. May be repeated.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,1 @@
+"""What is stored beside the settings and goes before them: providers, prices, and callers' preferences."""
