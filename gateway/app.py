@@ -208,9 +208,12 @@ class App:
         await asyncio.sleep(delay)
         self.lifecycle.close(grace)
         stopped = asyncio.create_task(self._server.stop(grace))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
+        try:
+            # gRPC would end them with CANCELLED, which callers, and Envoy, may take for a call that nobody began.
+            async with asyncio.timeout(max(grace - 0.5, grace * 3 / 4)):
                 await self.lifecycle.finished()
+        except TimeoutError:
+            self.lifecycle.end_calls()
         self.lifecycle.end_watches()
         await stopped
 

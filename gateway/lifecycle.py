@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol
 
 from gateway.errors import Draining
+
+_RETRY_AFTER_S: Final = 1.0
 
 
 class Wait(Protocol):
@@ -29,7 +31,7 @@ class Lifecycle:
         """When streams in hand have to end (`time.monotonic()`)."""
         self._calls: set[asyncio.Task[Any]] = set()
         self._watches: set[asyncio.Task[Any]] = set()
-        self._watches_over = False
+        self._ended: set[asyncio.Task[Any]] = set()
         self._waits: set[Wait] = set()
 
     @property
@@ -37,31 +39,20 @@ class Lifecycle:
         """How many calls are in hand."""
         return len(self._calls)
 
-    @contextlib.contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self) -> contextlib.AbstractContextManager[None]:
         """Count the running task as a call in hand.
 
         A call that reaches this point while closing is served: its caller, or Envoy, tries those again that gRPC
-        itself turns away.
+        itself turns away. Raises Draining when `end_calls` ends it.
         """
-        with _member(self._calls, _this_task()):
-            yield
+        return self._in(self._calls)
 
-    @contextlib.contextmanager
-    def watch(self) -> Iterator[None]:
+    def watch(self) -> contextlib.AbstractContextManager[None]:
         """Count the running task as one that only looks on (health, reflection): nobody waits for its end.
 
         Raises Draining when `end_watches` ends it.
         """
-        task = _this_task()
-        with _member(self._watches, task):
-            try:
-                yield
-            except asyncio.CancelledError:
-                if not self._watches_over:
-                    raise
-                task.uncancel()
-                raise Draining from None
+        return self._in(self._watches)
 
     @contextlib.contextmanager
     def waiting(self, wait: Wait) -> Iterator[None]:
@@ -90,11 +81,32 @@ class Lifecycle:
         if self._calls:
             await asyncio.wait(set(self._calls))
 
+    def end_calls(self) -> None:
+        """End the calls in hand. Streams had their time to end themselves: this is for all that did not."""
+        self._end(self._calls)
+
     def end_watches(self) -> None:
         """End the calls that only look on."""
-        self._watches_over = True
-        for task in self._watches:
+        self._end(self._watches)
+
+    def _end(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            self._ended.add(task)
             task.cancel()
+
+    @contextlib.contextmanager
+    def _in(self, group: set[asyncio.Task[Any]]) -> Iterator[None]:
+        task = _this_task()
+        with _member(group, task):
+            try:
+                yield
+            except asyncio.CancelledError:
+                if task not in self._ended:
+                    raise
+                task.uncancel()
+                raise Draining(retry_after=_RETRY_AFTER_S) from None
+            finally:
+                self._ended.discard(task)
 
 
 def _this_task() -> asyncio.Task[Any]:

@@ -13,11 +13,20 @@ from gateway.bindings import Binding, read_bindings
 _HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default settings. Do not edit.\n"
 _ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")
 _CLUSTER: Final = "gateway"
+_REFLECTION: Final = "reflection"
 _CORS: Final = "cors"
 _ERRORS: Final = "errors"
+_WHOLE_REQUEST: Final = "whole-request"
+_TRANSCODER: Final = "transcoder"
+_TRANSCODER_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
+_TOO_LARGE: Final = "/too-large"
+"""Where errors.lua sends a request whose body it has thrown away; no caller's path gets there by itself."""
+_GRPC_RESOURCE_EXHAUSTED: Final = "8"
 
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 """A whole answer is held until it is complete; 2048 embeddings of 3072 numbers as JSON are about 130 MB."""
+_MESSAGE_ROOM: Final = 64 * 1024
+"""How much longer than a JSON body a gRPC message may be."""
 _MAX_HEADERS_KB: Final = 32
 _HEADERS_TIMEOUT_S: Final = 10.0
 _EXPOSED: Final = ",".join(
@@ -35,6 +44,8 @@ _EXPOSED: Final = ",".join(
 _BREAKERS: Final = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
 _UNBOUNDED: Final = 1_000_000
 """Envoy's circuit breakers default to 1024 calls at once; the gateway has its own limits."""
+_MAX_REFLECTIONS: Final = 100
+"""Reflection is the one RPC that reaches a worker before its caller has sent everything."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +85,11 @@ def render(settings: EnvoySettings) -> str:
     bootstrap = {
         "static_resources": {
             "listeners": [_listener(settings)],
-            "clusters": [_cluster(settings)],
+            "clusters": [_cluster(settings, _CLUSTER, _UNBOUNDED), _cluster(settings, _REFLECTION, _MAX_REFLECTIONS)],
         },
         "stats_config": {"stats_matcher": {"reject_all": True}},
+        # Without it Envoy keeps for ever what the most connections of its life took; with it, some five minutes.
+        "memory_allocator_manager": {"bytes_to_release": 2**30, "max_unfreed_memory_bytes": 2**20},
         "overload_manager": {
             "resource_monitors": [
                 {
@@ -159,6 +172,17 @@ def _connection_manager(settings: EnvoySettings) -> dict[str, Any]:
         },
         "route_config": {"virtual_hosts": [_virtual_host(settings, bindings)]},
         "http_filters": _http_filters(settings, bindings),
+        "local_reply_config": {"mappers": [_too_large_for_grpc()]},
+    }
+
+
+def _too_large_for_grpc() -> dict[str, Any]:
+    """Give native callers the status that gRPC has for 413; Envoy's own is UNKNOWN."""
+    status = {"comparison": {"op": "EQ", "value": {"default_value": 413, "runtime_key": "too_large"}}}
+    header = {"key": "grpc-status", "value": _GRPC_RESOURCE_EXHAUSTED}
+    return {
+        "filter": {"status_code_filter": status},
+        "headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
     }
 
 
@@ -173,7 +197,21 @@ def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[
         "domains": ["*"],
         "retry_policy": _retry_policy(settings),
         "routes": [
+            {
+                "match": {"prefix": "/grpc.reflection.", "grpc": {}},
+                "route": {"cluster": _REFLECTION, "timeout": "0s"},
+                "typed_per_filter_config": {
+                    _WHOLE_REQUEST: {"@type": _type("filters.http.buffer.v3.BufferPerRoute"), "disabled": True}
+                },
+            },
             {"match": {"prefix": "/", "grpc": {}}, "route": to_gateway},
+            {
+                "match": {"path": _TOO_LARGE, "headers": [{"name": "x-too-large", "present_match": True}]},
+                "direct_response": {"status": 413},
+                "typed_per_filter_config": {
+                    _TRANSCODER: {"@type": _TRANSCODER_TYPE, "proto_descriptor_bin": "", "services": []}  # off
+                },
+            },
             *(
                 {
                     "match": {"path": path} if pattern is None else {"safe_regex": {"regex": pattern}},
@@ -227,7 +265,12 @@ def _cors_policy(origins: Iterable[str]) -> dict[str, Any]:
 
 
 def _http_filters(settings: EnvoySettings, bindings: Iterable[Binding]) -> list[dict[str, Any]]:
-    """Requests pass from first to last, responses back: errors.lua sees what the transcoder made of them."""
+    """Requests pass from first to last, responses back: errors.lua sees what the transcoder made of them.
+
+    Nothing behind `whole-request` sees a request before all of it is there, so slow callers cost a worker nothing.
+    Every RPC takes one message; reflection takes several, so its route goes without, to a cluster that takes few calls
+    at a time.
+    """
     cors = [{"name": _CORS, "typed_config": {"@type": _type("filters.http.cors.v3.Cors")}}]
     return [
         *(cors if settings.cors_allow_origins else ()),
@@ -246,9 +289,16 @@ def _http_filters(settings: EnvoySettings, bindings: Iterable[Binding]) -> list[
             },
         },
         {
-            "name": "transcoder",
+            "name": _WHOLE_REQUEST,
             "typed_config": {
-                "@type": _type("filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"),
+                "@type": _type("filters.http.buffer.v3.Buffer"),
+                "max_request_bytes": settings.max_body_bytes + _MESSAGE_ROOM,
+            },
+        },
+        {
+            "name": _TRANSCODER,
+            "typed_config": {
+                "@type": _TRANSCODER_TYPE,
                 "proto_descriptor": str(settings.descriptor),
                 "services": list(dict.fromkeys(binding.service for binding in bindings)),
                 "ignore_unknown_query_parameters": True,
@@ -280,18 +330,19 @@ def _errors_lua(settings: EnvoySettings) -> str:
     values = {
         "max_body_bytes": str(settings.max_body_bytes),
         "security_headers": str(settings.security_headers).lower(),
+        "too_large": f'"{_TOO_LARGE}"',
     }
     table = ", ".join(f"{name} = {value}" for name, value in values.items())
     return f"local SETTINGS = {{{table}}}\n" + _ERRORS_LUA.read_text(encoding="utf-8")
 
 
-def _cluster(settings: EnvoySettings) -> dict[str, Any]:
+def _cluster(settings: EnvoySettings, name: str, max_calls: int) -> dict[str, Any]:
     return {
-        "name": _CLUSTER,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "circuit_breakers": {"thresholds": [dict.fromkeys(_BREAKERS, _UNBOUNDED)]},
+        "circuit_breakers": {"thresholds": [dict.fromkeys(_BREAKERS, max_calls)]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": _type("upstreams.http.v3.HttpProtocolOptions"),
@@ -301,7 +352,7 @@ def _cluster(settings: EnvoySettings) -> dict[str, Any]:
             }
         },
         "load_assignment": {
-            "cluster_name": _CLUSTER,
+            "cluster_name": name,
             "endpoints": [
                 {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": path}}}} for path in settings.upstreams]}
             ],

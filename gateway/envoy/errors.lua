@@ -134,9 +134,27 @@ end
 
 local ENCODINGS = {identity = true, deflate = true, gzip = true}
 
+-- Most clients write all of a body before they read: one that Envoy hung up on would see a reset and not the 413. So
+-- a body over the limit is read to its end and thrown away, unless even that is too much.
+local LINGER = 16
+
+local function refuse_large(handle, headers)
+  local length = tonumber(headers:get("content-length"))
+  if length == nil or length <= SETTINGS.max_body_bytes or length > LINGER * SETTINGS.max_body_bytes then
+    return
+  end
+  headers:replace(":path", SETTINGS.too_large)
+  headers:replace("x-too-large", "1")
+  handle:clearRouteCache()
+  for chunk in handle:bodyChunks() do
+    chunk:setBytes("")
+  end
+end
+
 -- gRPC cannot read a wrong value of these, and then also fails later calls of others on the same connection.
 function envoy_on_request(handle)
   local headers = handle:headers()
+  headers:remove("x-too-large")
   local timeout = headers:get("grpc-timeout")
   if timeout ~= nil and (#timeout > 9 or not timeout:find("^%d+[HMSmun]$")) then
     headers:remove("grpc-timeout")
@@ -145,6 +163,7 @@ function envoy_on_request(handle)
   if encoding ~= nil and not ENCODINGS[encoding] then
     headers:remove("grpc-encoding")
   end
+  refuse_large(handle, headers)
 end
 
 function envoy_on_response(handle)

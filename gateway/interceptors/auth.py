@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from gateway.admission.keys import Keys
-from gateway.errors import PermissionDenied, Unauthenticated
+from gateway.errors import PermissionDenied
 from gateway.interceptors.base import Proceed, Rpc
 
 OPEN_METHODS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.", "/llmgateway.v1.SystemService/")
@@ -29,10 +29,6 @@ class AuthInterceptor:
 
 
 def _sent_key(rpc: Rpc) -> str | None:
-    authorization = rpc.metadata.get("authorization")
-    if authorization is None:
-        return rpc.metadata.get("x-api-key")
-    scheme, _, key = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise Unauthenticated("The authorization header must read 'Bearer KEY'.", code="invalid_api_key")
-    return key.strip()
+    """Return the key. Credentials of another scheme are for somebody else, for example a proxy on the way."""
+    scheme, _, key = rpc.metadata.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else rpc.metadata.get("x-api-key")

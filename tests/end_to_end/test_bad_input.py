@@ -159,8 +159,8 @@ async def test_an_unknown_name_is_404_and_lists_what_exists(
         pytest.param({}, None, id="no key"),
         pytest.param({"authorization": "Bearer sk-wrong"}, "invalid_api_key", id="wrong key"),
         pytest.param({"authorization": "Bearer "}, "invalid_api_key", id="empty bearer"),
-        pytest.param({"authorization": "Basic abc"}, "invalid_api_key", id="another scheme"),
-        pytest.param({"authorization": KEY}, "invalid_api_key", id="no scheme"),
+        pytest.param({"authorization": "Basic abc"}, None, id="another scheme"),
+        pytest.param({"authorization": KEY}, None, id="no scheme"),
         pytest.param({"x-api-key": "sk-wrong"}, "invalid_api_key", id="wrong x-api-key"),
         pytest.param({"x-api-key": KEY + "x"}, "invalid_api_key", id="longer key"),
         pytest.param({"x-api-key": KEY[:-1]}, "invalid_api_key", id="shorter key"),
@@ -175,8 +175,9 @@ async def test_a_wrong_key_is_401(stack: Stack, headers: dict[str, str], code: s
 
 
 async def test_both_headers_for_the_key_work(stack: Stack) -> None:
-    """Bearer, in any case of the word, and X-API-Key."""
-    for headers in ({"authorization": f"bearer {KEY}"}, {"x-api-key": KEY}):
+    """Bearer, in any case of the word, and X-API-Key, also beside credentials for a proxy on the way."""
+    basic = {"authorization": "Basic eDp5"}
+    for headers in ({"authorization": f"bearer {KEY}"}, {"x-api-key": KEY}, {"x-api-key": KEY, **basic}):
         async with (
             aiohttp.ClientSession(stack.url) as http,
             http.post(CHAT, json=chat(), headers=headers) as response,

@@ -73,7 +73,8 @@ def test_settings_reach_the_configuration() -> None:
 def test_what_is_off_is_absent() -> None:
     """Without origins there is no CORS, and nobody can reach an admin page."""
     manager, _ = parts_of(EnvoySettings())
-    assert [each["name"] for each in manager["http_filters"]] == ["unread-headers", "errors", "transcoder", "router"]
+    names = [each["name"] for each in manager["http_filters"]]
+    assert names == ["unread-headers", "errors", "whole-request", "transcoder", "router"]
     assert "admin" not in yaml.safe_load(render(EnvoySettings()))
 
 

@@ -80,8 +80,8 @@ async def test_without_required_keys_everyone_may_call() -> None:
 
 
 async def test_require_auth_false_opens_the_gateway(tmp_path: Path) -> None:
-    """With no key, and with one that nobody knows."""
+    """With no key, with one that nobody knows, and with credentials that are for a proxy on the way."""
     async with running_stack(tmp_path, {"REQUIRE_AUTH": "false"}) as stack, aiohttp.ClientSession(stack.url) as http:
-        for headers in ({}, {"authorization": "Bearer anything"}):
+        for headers in ({}, {"authorization": "Bearer anything"}, {"authorization": "Basic eDp5"}):
             async with http.post(CHAT, json=BODY, headers=headers) as response:
                 assert response.status == 200

@@ -1,0 +1,83 @@
+"""A call that outlasts a worker's grace: ended once, told clearly, never run again, paid once."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc.aio
+import pytest
+
+from gateway.storage.database import open_database
+from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
+from tests.support.gateway_process import GatewayProcess, running_gateway
+from tests.support.grpc_chat import request
+from tests.support.ledger_records import rows
+from tests.support.stack import AUTH, private_state
+from tests.support.vendor import Answer, Vendor, completion
+
+LIMIT_S = 45
+BODY = {"model": "openai/gpt-test", "messages": [{"role": "user", "content": "hello"}], "max_completion_tokens": 50}
+
+
+@pytest.fixture
+async def draining(vendor: Vendor, tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+    """Two workers whose calls get two seconds to end, before a vendor that is in no hurry."""
+    vendor.script(Answer(json.dumps(completion()).encode(), wait_for=asyncio.Event()))
+    environment = {
+        "OPENAI_API_KEY": "sk-vendor",
+        "OPENAI_BASE_URL": vendor.url + "/v1",
+        "SHUTDOWN_GRACE_S": "2",
+    }
+    async with running_gateway(tmp_path, "--workers", "2", environment=environment) as gateway:
+        yield gateway
+
+
+async def by_json(gateway: GatewayProcess) -> tuple[int, str | None, str]:
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT_S)) as http,
+        http.post(gateway.url + "/v1/chat/completions", json=BODY, headers=dict(AUTH)) as answer,
+    ):
+        return answer.status, answer.headers.get("retry-after"), (await answer.json())["error"]["code"]
+
+
+async def by_stub(gateway: GatewayProcess) -> tuple[grpc.StatusCode, str]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel:
+        stub: Any = ChatServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.CreateChatCompletion(request("openai/gpt-test"), metadata=AUTH, timeout=LIMIT_S)
+        return caught.value.code(), dict(caught.value.trailing_metadata() or ())["retry-after"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        pytest.param(by_json, (503, "1", "server_is_overloaded"), id="JSON"),
+        pytest.param(by_stub, (grpc.StatusCode.UNAVAILABLE, "1"), id="stub"),
+    ],
+)
+@pytest.mark.parametrize("stop", [signal.SIGUSR2, signal.SIGTERM], ids=["workers replaced", "gateway stopped"])
+async def test_a_call_that_outlasts_the_grace_is_refused_once(
+    draining: GatewayProcess, vendor: Vendor, tmp_path: Path, *, stop: signal.Signals, ask: Any, answer: Any
+) -> None:
+    """Its caller may try again; Envoy does not by itself, so the vendor sees one call and the ledger has one, settled.
+
+    The vendor may have generated all of it, so the caller pays the bound.
+    """
+    asking = asyncio.create_task(ask(draining))
+    async with asyncio.timeout(LIMIT_S):
+        await vendor.arrived.wait()
+        draining.signal(stop)
+        assert await asking == answer
+    if stop == signal.SIGTERM:
+        assert await draining.exit_code() == 0
+    else:
+        await draining.until_event("worker replaced", 2)
+
+    assert len(vendor.received) == 1
+    async with open_database(private_state(tmp_path)["DATABASE_URL"]) as database:
+        (call,) = (await rows(database)).values()
+    assert (call.state, call.outcome, call.usage_source) == ("settled", "CANCELLED", "bound")
