@@ -41,6 +41,7 @@ class Dependencies:
         self._redis = redis
         self._needs_redis = needs_redis
         self._writes = writes
+        self._older = revisions()[:-1]
         self._seen = {name: Dependency(name) for name in ("database", "migrations")}
         if redis is not None:
             self._seen["redis"] = Dependency("redis")
@@ -79,10 +80,9 @@ class Dependencies:
             self._note("database", "ok")
         else:
             self._note("database", "degraded", "it takes no writes; calls wait in the journal")
-        known = revisions()
         if found is None:
             self._note("migrations", "failed", "the database has no schema")
-        elif found in known[:-1]:
+        elif found in self._older:
             self._note("migrations", "failed", "the database's schema is older than this gateway's")
         else:
             self._note("migrations", "ok")  # a newer gateway may have brought it further
