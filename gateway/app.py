@@ -108,7 +108,7 @@ class App:
         self._state = state
         self.lifecycle: Final = Lifecycle()
         self._checks = checks
-        self._dependencies = state.dependencies()
+        self._dependencies = state.dependencies(metrics)
         self.grpc_port = 0
         self._metrics = metrics
         self.reloads: Final = self._metrics.config_reloads
