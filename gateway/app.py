@@ -123,7 +123,7 @@ class App:
         self._state = state
         self.lifecycle: Final = Lifecycle()
         self._checks = checks
-        self._dependencies = state.dependencies()
+        self._dependencies = state.dependencies(metrics)
         self.grpc_port = 0
         self._metrics = metrics
         ledger = state.ledger

@@ -30,6 +30,7 @@ from gateway.storage.database import Database, DatabaseError, open_database
 from gateway.storage.ledger import Ledger, open_ledger
 from gateway.storage.migrate import migrate
 from gateway.storage.usage_queries import UsageQueries
+from gateway.telemetry.metrics import Metrics
 
 _JOURNALS: Final = Path("data/journal")
 _REDIS_TIMEOUT_S: Final = 1.0
@@ -87,11 +88,12 @@ class State:
         """The name of this process in the ledger."""
         return self.ledger.owner
 
-    def dependencies(self) -> Dependencies:
+    def dependencies(self, metrics: Metrics) -> Dependencies:
         """Return what tells how database and Redis are."""
         return Dependencies(
             self.database,
             self.redis,
+            metrics,
             needs_redis=self._settings.storage.redis_away == "refuse",
             writes=lambda: self.ledger.available,
         )

@@ -161,6 +161,7 @@ def _connection_manager(settings: EnvoySettings) -> dict[str, Any]:
         "stream_idle_timeout": _seconds(settings.stream_idle_timeout_s),
         "common_http_protocol_options": {"idle_timeout": "600s"},
         "http2_protocol_options": {"max_concurrent_streams": settings.max_concurrent_streams},
+        "local_reply_config": {"mappers": [_text_of_400()]},
         "generate_request_id": True,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
@@ -183,6 +184,15 @@ def _too_large_for_grpc() -> dict[str, Any]:
     return {
         "filter": {"status_code_filter": status},
         "headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+    }
+
+
+def _text_of_400() -> dict[str, Any]:
+    """Give Envoy's own 400 a body also where it refuses the path, for errors.lua to replace; HEAD still gets none."""
+    comparison = {"op": "EQ", "value": {"default_value": 400, "runtime_key": "local_reply_400"}}
+    return {
+        "filter": {"status_code_filter": {"comparison": comparison}},
+        "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%\n"}},
     }
 
 

@@ -89,16 +89,15 @@ local function answer_error(handle, status)
   end
   local text = headers:get("x-error-body")
   status = tonumber(headers:get("x-http-status") or status)
-  -- A reply of Envoy's own has a text, except to HEAD, and that must stay so. The gateway's has none yet, and none is
-  -- there when Envoy refuses the path itself.
-  local body = handle:body(headers:get("grpc-status") ~= nil or status == 400)
+  -- A reply of Envoy's own has a text, except to HEAD, and that must stay so. The gateway's has none yet.
+  local body = handle:body(headers:get("grpc-status") ~= nil)
   headers = handle:headers() -- body() may yield, which ends the life of the first object
   if body == nil then
     headers:remove("content-length")
   else
     if text == nil then
       local length = body:length()
-      text = own_body(status, length > 0 and body:getBytes(0, length) or "")
+      text = own_body(status, length > 0 and body:getBytes(0, length):gsub("%s+$", "") or "")
     end
     body:setBytes(text)
     headers:replace("content-length", tostring(#text))

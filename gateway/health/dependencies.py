@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.storage.database import Database
 from gateway.storage.migrate import revisions
+from gateway.telemetry.metrics import Metrics
 
 _log = structlog.get_logger("gateway.health")
 _PAUSE_S: Final = 1.0
@@ -32,15 +33,24 @@ class Dependencies:
     """Database, its schema, and Redis where there is one.
 
     `writes` tells whether the ledger reaches the database. Without `needs_redis` calls go on while Redis is away.
+    `metrics` gets what is seen.
     """
 
     def __init__(
-        self, database: Database, redis: Redis | None, *, needs_redis: bool, writes: Callable[[], bool]
+        self,
+        database: Database,
+        redis: Redis | None,
+        metrics: Metrics,
+        *,
+        needs_redis: bool,
+        writes: Callable[[], bool],
     ) -> None:
         self._database = database
         self._redis = redis
+        self._metrics = metrics
         self._needs_redis = needs_redis
         self._writes = writes
+        self._older = revisions()[:-1]
         self._seen = {name: Dependency(name) for name in ("database", "migrations")}
         if redis is not None:
             self._seen["redis"] = Dependency("redis")
@@ -79,10 +89,9 @@ class Dependencies:
             self._note("database", "ok")
         else:
             self._note("database", "degraded", "it takes no writes; calls wait in the journal")
-        known = revisions()
         if found is None:
             self._note("migrations", "failed", "the database has no schema")
-        elif found in known[:-1]:
+        elif found in self._older:
             self._note("migrations", "failed", "the database's schema is older than this gateway's")
         else:
             self._note("migrations", "ok")  # a newer gateway may have brought it further
@@ -103,6 +112,7 @@ class Dependencies:
 
     def _note(self, name: str, status: Status, detail: str = "") -> None:
         before, self._seen[name] = self._seen[name], Dependency(name, status, detail)
+        self._metrics.dependency_seen(name, up=status == "ok")
         if before.status != status:
             write = _log.info if status == "ok" else _log.warning
             write(f"{name} {status}", detail=detail)

@@ -15,9 +15,9 @@ from gateway.errors import InvalidRequest
 from llmgateway.v1 import key_pb2, limit_pb2
 
 _LONGEST: Final = 200
-_EARLIEST: Final = 0
+_EARLIEST: Final = -62_135_596_800
 _LATEST: Final = 253_402_300_799
-"""The last second of the year 9999."""
+"""The seconds of the years 1 to 9999, which are what a timestamp may be."""
 _COUNTED: Final = (
     "requests_per_minute",
     "tokens_per_minute",
@@ -119,6 +119,6 @@ def optional_milliseconds(request: Any, name: str) -> int | None:
     if not request.HasField(name):
         return None
     time: Timestamp = getattr(request, name)
-    if not _EARLIEST <= time.seconds <= _LATEST:  # which databases and JSON could not take
-        raise InvalidRequest(f"Invalid value for '{name}': expected a time from 1970 to 9999.", param=name)
+    if not _EARLIEST <= time.seconds <= _LATEST:  # no database takes others
+        raise InvalidRequest(f"Invalid value for '{name}': expected a time in the years 1 to 9999.", param=name)
     return time.ToMilliseconds()

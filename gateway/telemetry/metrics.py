@@ -133,6 +133,14 @@ class Metrics:
                 registry=registry,
             )
         )
+        self._dependency_up = _Children(
+            Gauge(
+                "llmgateway_dependency_up",
+                "Whether a thing that the gateway needs was there when looked at last.",
+                ("dependency",),
+                registry=registry,
+            )
+        )
         self.in_flight: Final = Gauge("llmgateway_in_flight", "RPCs under way.", registry=registry)
         self.config_reloads: Final = Counter(
             "llmgateway_config_reloads", "Reloads of the settings.", ("result",), registry=registry
@@ -164,6 +172,10 @@ class Metrics:
     def provider_checked(self, provider: str, *, up: bool) -> None:
         """Note how a provider's check went."""
         self._provider_up(provider).set(up)
+
+    def dependency_seen(self, name: str, *, up: bool) -> None:
+        """Note whether something that the gateway needs is there."""
+        self._dependency_up(name).set(up)
 
     def observe(self, method: str, reason: str, seconds: float, record: CallRecord) -> None:
         """Count one finished RPC."""

@@ -12,9 +12,10 @@ from google.protobuf import message_factory
 from gateway.storage import call_rows
 from gateway.storage.records import Reservation, Settlement
 from llmgateway.v1 import admin_service_pb2
+from llmgateway.v1.admin_health_pb2 import ListProviderChecksRequest
 from llmgateway.v1.admin_key_pb2 import CreateKeyRequest
 from llmgateway.v1.admin_service_pb2_grpc import AdminServiceStub
-from llmgateway.v1.admin_usage_pb2 import ExportUsageRequest
+from llmgateway.v1.admin_usage_pb2 import ExportUsageRequest, ListUsageRequest
 from tests.support.ledger_records import NOW, reservation, settlement
 from tests.support.operated import CHAT, Operated, operated, renamed
 from tests.support.stack import AUTH
@@ -236,6 +237,22 @@ async def test_the_ledger_is_filtered(gateway: Operated, query: dict[str, str], 
     page = (await gateway.call("GET", "/admin/v1/usage", key=gateway.admin, query=query)).body
 
     assert [call["id"] for call in page.get("calls", [])] == found
+
+
+@pytest.mark.parametrize("rpc", ["ListUsage", "ExportUsage", "ListProviderChecks"])
+@pytest.mark.parametrize("field", ["start_time", "end_time"])
+async def test_a_time_that_no_calendar_has_is_refused(gateway: Operated, rpc: str, field: str) -> None:
+    """Only a stub can send it: JSON has no text for it."""
+    kinds = {kind.__name__: kind for kind in (ListUsageRequest, ExportUsageRequest, ListProviderChecksRequest)}
+    request = kinds[f"{rpc}Request"]()
+    getattr(request, field).seconds = 2**62
+    async with gateway.stack.channel() as channel:
+        call = getattr(AdminServiceStub(channel), rpc)(request, metadata=(("x-api-key", gateway.admin),))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await (call.read() if rpc == "ExportUsage" else call)
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in (caught.value.details() or "")
 
 
 async def test_the_ledger_is_exported_as_csv(gateway: Operated) -> None:

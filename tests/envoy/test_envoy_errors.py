@@ -14,6 +14,7 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
+from yarl import URL
 
 from gateway import errors
 from llmgateway.v1 import openai_service_pb2 as openai_pb
@@ -115,6 +116,18 @@ async def test_head_gets_a_status_alone(http: aiohttp.ClientSession) -> None:
     """HEAD is a wrong method; its answer has no body and names the right one."""
     async with http.head("/v1/models") as answer:
         assert (answer.status, answer.headers["allow"], await answer.read()) == (405, "GET", b"")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_path_that_envoy_cannot_read_is_400(http: aiohttp.ClientSession, method: str) -> None:
+    """With OpenAI's body; to HEAD without any, or its connection could not be used again."""
+    url = URL(f"{str(http._base_url).rstrip('/')}/%00", encoded=True)
+    for _ in range(2):
+        async with http.request(method, url) as answer:
+            body = await answer.read()
+            assert answer.status == 400
+        assert (b'"invalid_request_error"' in body) == (method == "GET")
+        assert (body == b"") == (method == "HEAD")
 
 
 async def test_a_body_over_the_limit_is_refused(gateway: ScriptedGateway, http: aiohttp.ClientSession) -> None:

@@ -120,6 +120,7 @@ async def test_a_paused_database_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["refuse", "count_alone"])
 async def test_a_redis_that_is_away_is_named(tmp_path: Path, mode: str) -> None:
     """Where calls with limits need it the gateway is not ready; where each process counts alone it is, and says so."""
+    labels = {"dependency": "redis"}
     with running_redis() as redis:
         environment = {"REDIS_URL": redis.url.reveal(), "REDIS_AWAY": mode}
         async with running_stack(tmp_path, environment) as stack, health_pages(stack.url) as pages:
@@ -133,11 +134,12 @@ async def test_a_redis_that_is_away_is_named(tmp_path: Path, mode: str) -> None:
                 await until(pages, lambda found: found["redis"] == "degraded")
                 assert (await pages.get("/readyz"))[0] == 200
             during, (_, summary) = await checks(pages), await pages.get("/api/v1/ai/health")
+            gauge = stack.registry.get_sample_value("llmgateway_dependency_up", labels)
             redis.start()
             await until(pages, lambda found: found["redis"] == "ok")
             await pages.until_status("/readyz", 200)
 
-    assert before["redis"] == "ok"
+    assert (before["redis"], gauge) == ("ok", 0)
     expected = "failed" if mode == "refuse" else "degraded"
     assert (during["redis"], summary["redis"]) == (expected, expected)
     assert summary["status"] == ("down" if mode == "refuse" else "degraded")

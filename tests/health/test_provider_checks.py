@@ -9,10 +9,18 @@ from typing import Any
 import grpc.aio
 import openai
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from gateway.app import running
-from gateway.config import Settings, load
+from gateway.config import HealthSettings, ProviderSettings, Settings, load
+from gateway.errors import GatewayError
+from gateway.health.history import CheckHistory
+from gateway.health.provider_checks import ProviderChecks, ProviderHealth
+from gateway.providers.custom import CustomProvider
+from gateway.state import now_ms
+from gateway.storage.database import open_database
+from gateway.telemetry.metrics import Metrics
 from llmgateway.v1 import system_service_pb2 as pb
 from llmgateway.v1.system_service_pb2_grpc import SystemServiceStub
 from tests.support.envoy import free_port
@@ -266,3 +274,54 @@ async def test_each_kind_has_a_cheap_check(vendor: Vendor, kind: str, path: str,
 
     assert [request.path for request in vendor.received] == [path]
     assert KEY in {name.lower(): value for name, value in vendor.received[0].headers.items()}[header.lower()]
+
+
+@pytest.mark.parametrize("kind", ["openai", "cerebras", "gemini", "ollama"])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(Answer(b"<html>", content_type="text/html"), "PROVIDER_ERROR", id="something else"),
+        pytest.param(Answer(b"{}", status=503), "PROVIDER_OVERLOADED", id="503"),
+    ],
+)
+async def test_each_kind_s_check_can_fail(vendor: Vendor, kind: str, answer: Answer, reason: str) -> None:
+    """By the error table's rows, as calls do."""
+    vendor.script(answer)
+    async with running_provider(kind, vendor.url) as provider:
+        with pytest.raises(GatewayError) as caught:
+            await provider.check()
+
+    assert caught.value.reason == reason
+
+
+class BrokenProvider(CustomProvider):
+    """One whose check has a bug, the first two times."""
+
+    asked = 0
+
+    async def check(self) -> None:
+        self.asked += 1
+        if self.asked <= 2:
+            raise ValueError(f"header with {KEY}")
+
+
+async def test_a_check_with_a_bug_does_not_end_the_checks(tmp_path: Path) -> None:
+    """It is a failure like others, and its text, which may quote a key, is not logged."""
+    provider = BrokenProvider("broken")
+    async with open_database(f"sqlite:///{tmp_path}/gateway.db") as database:
+        history, metrics = CheckHistory(database, now_ms, 7), Metrics(CollectorRegistry())
+        checks = ProviderChecks(metrics, history, clock=now_ms, new_id=lambda: str(provider.asked), owner="process")
+        seen: list[ProviderHealth] = []
+        with capture_logs() as log:
+            await checks.follow(
+                {"broken": (provider, ProviderSettings(kind="custom"))}, HealthSettings(check_interval_s=0.01)
+            )
+            async with asyncio.timeout(20):
+                while not seen or seen[-1].state != "up":
+                    seen += checks.health()
+                    await asyncio.sleep(0.001)
+            await checks.aclose()
+
+    assert {each.reason for each in seen if each.state == "down"} == {"INTERNAL"}
+    assert [line["event"] for line in log].count("check of provider broke") == 2
+    assert "canary" not in str(log)
