@@ -8,6 +8,7 @@ that of PostgreSQL's server is not in it, but in the time.
 
 import argparse
 import asyncio
+import gc
 import itertools
 import statistics
 import tempfile
@@ -151,6 +152,8 @@ async def _measure(database_url: str, folder: Path, count: int, rounds: int) -> 
             async with database.writing() as connection:
                 await connection.execute(fill, {"first": first, "last": min(count, first + _PART) - 1, **times})
         await _writes(database, "into a full one", 200)
+        gc.collect()
+        gc.freeze()  # as a worker does
         await _questions(database, folder, rounds)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -58,6 +59,8 @@ async def _serve(
         running(settings, addresses=addresses, commit=commit, registry=registry, shared_port=place.shared_port) as app,
         _metrics(settings, place, registry),
     ):
+        gc.collect()
+        gc.freeze()  # else every full collection walks all that was imported: 40 to 80 ms in which no call moves
         async with _reloading(settings, app, load, watched):
             _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
             await stop.wait()
