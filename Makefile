@@ -1,6 +1,7 @@
 # `make run` and `make test` need Python 3.11+ and nothing else: they make .venv and install what they use.
 PYTHON ?= python3
 VENV := .venv
+WORKERS ?= 1
 BIN := $(VENV)/bin
 PHOENIX := .venv-phoenix
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -9,8 +10,8 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
 .PHONY: run test test-cov test-image test-long test-phoenix lint format type generated check generate bench lock clean
 
-run: $(VENV)/.run  ## start the gateway with Envoy in front
-	@exec $(BIN)/python -m gateway run
+run: $(VENV)/.run  ## start the gateway with Envoy in front; WORKERS=2 for two processes
+	@exec $(BIN)/python -m gateway run --workers $(WORKERS)
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest

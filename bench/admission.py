@@ -1,7 +1,8 @@
 """What admission and the ledger cost: CPU a call, without a network (`python -m bench.admission`).
 
 Calls with six limits come at a steady rate, are bound, reserved, settled and stored in SQLite. The CPU is the whole
-process's: event loop, writer and SQLite's threads. An empty loop at the same rate is taken off.
+process's: event loop, writer and SQLite's threads. An empty loop at the same rate is taken off. With `--redis-url` the
+limits are counted there.
 """
 
 import argparse
@@ -71,9 +72,10 @@ async def _paced(work: Callable[[], Awaitable[None]], rate: int, seconds: float)
     return (time.process_time() - cpu) / max(1, count)
 
 
-async def _measure(rates: list[int], seconds: float) -> None:
+async def _measure(rates: list[int], seconds: float, redis_url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        settings = load({"DATABASE_URL": f"sqlite:///{folder}/gateway.db"}, _empty(Path(folder)))
+        environment = {"DATABASE_URL": f"sqlite:///{folder}/gateway.db", "REDIS_URL": redis_url}
+        settings = load(environment, _empty(Path(folder)))
         async with open_stored(settings.storage) as stored:
             _, secret = await stored.keys.create("bench", limits=_LIMITS)
         async with open_state(settings) as state:
@@ -98,8 +100,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rates", type=int, nargs="+", default=[50, 200, 1000])
     options.add_argument("--seconds", type=float, default=4.0)
+    options.add_argument("--redis-url", default="")
     chosen = options.parse_args()
-    uvloop.run(_measure(chosen.rates, chosen.seconds))
+    uvloop.run(_measure(chosen.rates, chosen.seconds, chosen.redis_url))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
-"""How fast questions about a large ledger are, and what its sums cost its writer (`python -m bench.usage`).
+"""How fast questions about a large ledger are, and whether its size slows its writer (`python -m bench.usage`).
 
-A SQLite file gets a million ended calls of one year, half of them of one key. Times are of whole questions, asked one
-after another on warm pages.
+A ledger gets a million ended calls of one year, half of them of one key, with request ids as random as callers' are.
+Times are of whole questions, asked one after another on warm pages; a question waits for the records of its own
+process to be stored. The database is a SQLite file, or an empty one that `--database-url` names. CPU is this process's:
+that of PostgreSQL's server is not in it, but in the time.
 """
 
 import argparse
 import asyncio
+import gc
+import itertools
 import statistics
 import tempfile
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from gateway.storage import call_rows
@@ -22,18 +28,36 @@ from gateway.storage.migrate import migrate
 from gateway.storage.records import Reservation, Settlement
 from gateway.storage.usage_queries import CallFilter, UsageQueries, UsageQuestion
 
+_BATCH: Final = 50
+_PART: Final = 20_000
 _START: Final = 1_767_225_600_000  # 2026-01-01
 _YEAR_MS: Final = 365 * 86_400_000
 _BIG: Final = "key_0"
-_FILL: Final = """
-    WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
+_ROW: Final = """
+        'owner', 'settled', CASE n % 2 WHEN 0 THEN 'key_0' ELSE 'key_' || n % 199 END, NULL, 'openai', 'gpt-' || n % 5,
+        'chat', 'gateway', at, day, :start, 100, 50, 700, 90, 0, 7, 0, 300, 'provider', 'catalog', 'OK', 1, NULL, 12, at
+"""
+_FILL: Final = {
+    "sqlite": f"""
+    WITH RECURSIVE numbers(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :last),
+    times AS (SELECT n, :start + n * :year / :count AS at FROM numbers),
+    days AS (SELECT n, at, CAST(strftime('%Y%m%d', at / 1000, 'unixepoch') AS INTEGER) AS day FROM times)
     INSERT INTO calls SELECT
-        printf('%012x-%07d', :start + n * :year / :count, n), printf('request-%d', n), 'owner', 'settled',
-        CASE n % 2 WHEN 0 THEN 'key_0' ELSE printf('key_%d', n % 199) END, NULL, 'openai', printf('gpt-%d', n % 5),
-        'chat', 'gateway', :start + n * :year / :count,
-        CAST(strftime('%Y%m%d', (:start + n * :year / :count) / 1000, 'unixepoch') AS INTEGER),
-        :start, 100, 50, 700, 90, 0, 7, 0, 300, 'provider', 'catalog', 'OK', 1, NULL, 12, :start
-    FROM numbers"""
+        printf('%012x-%07d', at, n), CASE n WHEN 7 THEN 'request-7' ELSE lower(hex(randomblob(16))) END, {_ROW}
+    FROM days""",
+    "postgresql": f"""
+    WITH times AS (
+        SELECT n, CAST(:start AS bigint) + n * CAST(:year AS bigint) / :count AS at
+        FROM generate_series(CAST(:first AS bigint), :last) AS n
+    ),
+    days AS (
+        SELECT n, at, CAST(to_char(to_timestamp(at / 1000) AT TIME ZONE 'UTC', 'YYYYMMDD') AS integer) AS day FROM times
+    )
+    INSERT INTO calls SELECT
+        lpad(to_hex(at), 12, '0') || '-' || lpad(n::text, 7, '0'),
+        CASE n WHEN 7 THEN 'request-7' ELSE gen_random_uuid()::text END, {_ROW}
+    FROM days""",
+}
 _RESERVATION: Final = Reservation(
     "",
     "request",
@@ -44,9 +68,9 @@ _RESERVATION: Final = Reservation(
     "gpt-1",
     "chat",
     "gateway",
-    _START,
-    20260101,
-    _START,
+    _START + _YEAR_MS,
+    20270101,
+    _START + 2 * _YEAR_MS,
     1,
     1,
     1,
@@ -55,6 +79,9 @@ _RESERVATION: Final = Reservation(
 _SETTLEMENT: Final = Settlement(
     "", "settled", "openai", "gpt-1", "gateway", 90, 0, 7, 0, 300, "provider", "catalog", "OK", 1, None, 12, _START
 )
+
+
+_NUMBERS: Final = itertools.count()
 
 
 async def _timed(name: str, ask: Callable[[], Awaitable[Any]], rounds: int) -> None:
@@ -88,44 +115,56 @@ async def _questions(database: Database, folder: Path, rounds: int) -> None:
             await _timed(name, ask, rounds)
 
 
-async def _writes(database: Database, batches: int) -> float:
-    """Return the CPU microseconds of storing one call: its reservation in one batch, its end in a later one."""
-    cpu = 0.0
+async def _writes(database: Database, name: str, batches: int) -> None:
+    """Time the storing of a call: its reservation in one batch of 50, its end in a later one."""
+    cpu, times = 0.0, []
     for batch in range(batches):
-        ids = [f"z{time.time_ns():x}{batch}-{number}" for number in range(200)]
-        for records in (_RESERVATION, _SETTLEMENT):
-            made = [_with_id(records, call) for call in ids]
-            start = time.process_time()
+        ids = [f"z{time.time_ns():x}{batch:04}-{number}" for number in range(_BATCH)]
+        for record in (_RESERVATION, _SETTLEMENT):
+            made = [_one(record, call) for call in ids]
+            began, cpu_before = time.perf_counter(), time.process_time()
             async with database.writing() as connection:
                 await call_rows.store(connection, made)
-            cpu += time.process_time() - start
-    return cpu / batches / 200 * 1e6
+            cpu += time.process_time() - cpu_before
+            times.append((time.perf_counter() - began) / _BATCH * 2e6)
+    print(
+        f"storing a call, {name:31} median {statistics.median(times):7.1f} µs   most {max(times):7.1f} µs"
+        f"   CPU {cpu / batches / _BATCH * 1e6:7.1f} µs"
+    )
 
 
-def _with_id(record: Any, call: str) -> Any:
-    return type(record)(call, *(getattr(record, name) for name in record.__struct_fields__[1:]))
+def _one(record: Any, call: str) -> Any:
+    if isinstance(record, Settlement):
+        return msgspec.structs.replace(record, id=call)
+    return msgspec.structs.replace(
+        record, id=call, request_id=str(uuid.uuid4()), started_at=record.started_at + next(_NUMBERS)
+    )
 
 
-async def _measure(count: int, rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for revision in ("0001", "head"):
-            async with open_database(f"sqlite:///{folder}/{revision}.db") as database:
-                await migrate(database, revision)
-                async with database.writing() as connection:
-                    await connection.execute(sa.text(_FILL), {"count": count, "start": _START, "year": _YEAR_MS})
-                await _writes(database, 5)
-                print(f"schema {revision}: storing a call {await _writes(database, 40):.1f} µs of CPU")
-                if revision == "head":
-                    await _questions(database, folder, rounds)
+async def _measure(database_url: str, folder: Path, count: int, rounds: int) -> None:
+    async with open_database(database_url or f"sqlite:///{folder}/gateway.db") as database:
+        await migrate(database)
+        await _writes(database, "to warm up", 20)
+        await _writes(database, "into an empty ledger", 200)
+        fill = sa.text(_FILL["sqlite" if database.is_sqlite else "postgresql"])
+        times = {"count": count, "start": _START, "year": _YEAR_MS}
+        for first in range(0, count, _PART):
+            async with database.writing() as connection:
+                await connection.execute(fill, {"first": first, "last": min(count, first + _PART) - 1, **times})
+        await _writes(database, "into a full one", 200)
+        gc.collect()
+        gc.freeze()  # as a worker does
+        await _questions(database, folder, rounds)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--calls", type=int, default=1_000_000)
-    options.add_argument("--rounds", type=int, default=20)
+    options.add_argument("--rounds", type=int, default=100)
+    options.add_argument("--database-url", default="")
     chosen = options.parse_args()
-    asyncio.run(_measure(chosen.calls, chosen.rounds))
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_measure(chosen.database_url, Path(folder), chosen.calls, chosen.rounds))
 
 
 if __name__ == "__main__":

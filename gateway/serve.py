@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -65,6 +66,8 @@ async def _serve(
         ) as app,
         _metrics(settings, place, registry_page(registry, app.read_limits)),
     ):
+        gc.collect()
+        gc.freeze()  # else every full collection walks all that was imported: 40 to 80 ms in which no call moves
         loop.add_signal_handler(signal.SIGHUP, app.reloader.ask)
         _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
         await stop.wait()

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from gateway.config import Secret, Settings
+from gateway.config import Secret, Settings, StorageSettings
 from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
@@ -244,6 +244,22 @@ def _host(settings: Settings) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _not_shared(storage: StorageSettings, workers: int) -> list[str]:
+    """Return lines that say what several workers are not meant to go without, and what follows."""
+    lines = []
+    if not storage.redis_url:
+        lines.append(
+            f"  limits          each of the {workers} workers counts alone, so {workers} times a limit can pass."
+            " Set REDIS_URL to share them"
+        )
+    if storage.database_url.reveal().startswith("sqlite"):
+        lines.append(
+            f"  database        the {workers} workers take turns at one SQLite file. Set DATABASE_URL to PostgreSQL"
+            " for more than a try"
+        )
+    return lines
+
+
 def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
     service = settings.service
     host = _host(settings)
@@ -260,8 +276,8 @@ def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
         f"  gRPC only       {host}:{service.grpc_port}",
         f"  metrics         http://{host}:{service.metrics_port}/metrics",
     ]
-    if plan.workers > 1 and not settings.storage.redis_url:
-        lines.append(f"  limits          each of the {plan.workers} workers counts alone: set REDIS_URL to share them")
+    if plan.workers > 1:
+        lines += _not_shared(settings.storage, plan.workers)
     if key is not None:
         lines.append(f"  development key {shown}   (made for this run; set ALLOWED_API_KEYS for your own)")
     if plan.envoy:

@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 
 from tests.support.command import finished, running_command
+from tests.support.databases import postgres_database
 from tests.support.envoy import free_port
+from tests.support.redis import running_redis
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the children in /proc, which is Linux's")
 
@@ -79,6 +81,31 @@ async def test_a_configured_key_is_not_printed(tmp_path: Path) -> None:
 
     assert "YOUR_KEY" in command.banner
     assert "sk-canary-configured" not in command.banner + command.log.read_text()
+
+
+async def test_workers_that_do_not_share_are_told_so_at_start(tmp_path: Path) -> None:
+    """Without Redis the limits are not shared, and SQLite is one file for all."""
+    async with running_command(tmp_path, None, "--workers", "2") as command:
+        pass
+
+    assert "each of the 2 workers counts alone, so 2 times a limit can pass. Set REDIS_URL" in command.banner
+    assert "the 2 workers take turns at one SQLite file. Set DATABASE_URL to PostgreSQL" in command.banner
+
+
+async def test_workers_that_share_everything_are_told_nothing(postgres: str, tmp_path: Path) -> None:
+    """With Redis and PostgreSQL there is nothing to say."""
+    with running_redis() as redis:
+        async with postgres_database(postgres) as url:
+            shared = {
+                "DATABASE_URL": url,
+                "REDIS_URL": redis.url.reveal(),
+                "JOURNAL_DIR": str(tmp_path),
+                "GATEWAY_MASTER_KEY": "test-master-key",
+            }
+            async with running_command(tmp_path, shared, "--workers", "2") as command:
+                pass
+
+    assert "workers" not in command.banner
 
 
 @pytest.mark.parametrize(("child", "name"), [("envoy", "Envoy"), ("worker", "the gateway")])

@@ -117,8 +117,8 @@ def _sqlite(url: URL, begin: str, pool_size: int) -> AsyncEngine:
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
         cursor = connection.cursor()
-        # NORMAL survives a killed process; a power cut may lose the last transactions, never consistency.
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+        # FULL syncs each commit, as PostgreSQL does: the ledger's journal goes when its records are committed.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.storage.database import DatabaseError, database_url, open_database
 
@@ -51,3 +52,12 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
             pass
 
     assert path.read_bytes().startswith(b"something else")
+
+
+async def test_each_commit_is_synced(database_text: str) -> None:
+    """A power cut takes no transaction back."""
+    async with open_database(database_text) as database, database.writing() as connection:
+        asked = "PRAGMA synchronous" if database.is_sqlite else "SHOW synchronous_commit"
+        answer = (await connection.execute(sa.text(asked))).scalar()
+
+    assert answer == (2 if database.is_sqlite else "on")

@@ -103,14 +103,16 @@ def _stat(path: Path) -> tuple[int, str, int]:
 
 
 @asynccontextmanager
-async def running_command(directory: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Command]:
+async def running_command(
+    directory: Path, settings: Mapping[str, str] | None = None, *arguments: str
+) -> AsyncIterator[Command]:
     """Start `run` on free ports and yield it when it says that it is ready; end it afterwards."""
     ports = {name: free_port() for name in ("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT")}
     log = directory / "stderr.log"
     database = f"sqlite:///{directory}/gateway.db"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "run"),
+            *(sys.executable, "-m", "gateway", "run", *arguments),
             env=environment_of(
                 {"DATABASE_URL": database, **{name: str(port) for name, port in ports.items()}, **(settings or {})}
             ),

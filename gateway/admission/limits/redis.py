@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
+import msgspec
 import structlog
 from msgspec import Struct
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -28,6 +29,7 @@ from gateway.config import Secret
 from gateway.errors import Overloaded
 
 RETRY_AFTER_S: Final = 1.0
+_ENCODER: Final = msgspec.msgpack.Encoder()
 _SCRIPT: Final = files("gateway.admission.limits").joinpath("limits.lua").read_text("utf-8")
 _SHA: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _log = structlog.get_logger("gateway.limits")
@@ -161,8 +163,7 @@ class RedisLimiter:
             _log.info("the counts of the limits are restored", uses=len(history))
 
     async def _run(self, mode: str, now: int, grant: str, keys: list[str], rows: list[tuple[Any, ...]]) -> list[int]:
-        arguments = [mode, now, grant, *(value for row in rows for value in row)]
-        command = (len(keys) + 1, self._prefix + "whole", *keys, *arguments)
+        command = (len(keys) + 1, self._prefix + "whole", *keys, _ENCODER.encode((mode, now, grant, rows)))
         try:
             try:
                 return await self._evaluate(command)
