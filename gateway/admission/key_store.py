@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from gateway.config import LimitSpec, Secret
-from gateway.storage.database import Database
+from gateway.storage.database import Database, unbroken
 from gateway.storage.tables import Key, KeySecret, Project
 
 PREFIX: Final = "sk-gw-"
@@ -75,6 +75,7 @@ class KeyStore:
         self._pepper = pepper
         self._clock = clock
 
+    @unbroken
     async def create(
         self,
         name: str,
@@ -145,6 +146,7 @@ class KeyStore:
             raise UnknownKeyError(key_id)
         return _stored(row)
 
+    @unbroken
     async def disable(self, key_id: str) -> None:
         """End a key at once, with all its secrets. Raises UnknownKeyError."""
         change = sa.update(Key).where(Key.id == key_id).values(disabled_at=self._clock())
@@ -152,6 +154,7 @@ class KeyStore:
             if (await connection.execute(change)).rowcount == 0:
                 raise UnknownKeyError(key_id)
 
+    @unbroken
     async def rotate(self, key_id: str, overlap_s: int) -> Secret:
         """Give a key a new secret; the earlier ones hold for `overlap_s` more seconds. Raises UnknownKeyError."""
         now = self._clock()
@@ -166,6 +169,7 @@ class KeyStore:
             )
             return await self._add_secret(connection, key_id, now)
 
+    @unbroken
     async def set_limits(self, key_id: str, limits: LimitSpec) -> None:
         """Replace a key's limits. Raises UnknownKeyError."""
         change = sa.update(Key).where(Key.id == key_id).values(limits=_json(limits))
@@ -180,6 +184,7 @@ class KeyStore:
             rows = (await connection.execute(query)).all()
         return [StoredProject(row.id, _limits(row.limits), row.created_at) for row in rows]
 
+    @unbroken
     async def set_project_limits(self, project_id: str, limits: LimitSpec) -> None:
         """Give a project its limits; a new one is made."""
         async with self._database.writing() as connection:

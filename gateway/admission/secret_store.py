@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.admission.vault import Vault
 from gateway.config import Secret
-from gateway.storage.database import Database
+from gateway.storage.database import Database, unbroken
 from gateway.storage.revisions import count_up
 from gateway.storage.tables import StoredSecret
 
@@ -27,6 +27,7 @@ class SecretStore:
         self._vault = vault
         self._clock = clock
 
+    @unbroken
     async def pepper(self) -> bytes:
         """Return the key of the key hashes, made at first use. Raises VaultError."""
         async with self._database.writing() as connection:
@@ -48,18 +49,21 @@ class SecretStore:
             rows = (await connection.execute(query.order_by(StoredSecret.name))).all()
         return {name.removeprefix(_PROVIDER): updated_at for name, updated_at in rows}
 
+    @unbroken
     async def put_provider_key(self, provider: str, key: Secret) -> None:
         """Store a provider's key in place of an earlier one."""
         async with self._database.writing() as connection:
             await count_up(connection, "providers")
             await self._put(connection, _PROVIDER + provider, key.reveal(), replace=True)
 
+    @unbroken
     async def delete_provider_key(self, provider: str) -> bool:
         """Forget a provider's key; tell whether there was one."""
         async with self._database.writing() as connection:
             await count_up(connection, "providers")
             return await forget_provider_key(connection, provider)
 
+    @unbroken
     async def reencrypt(self) -> int:
         """Encrypt every secret anew with the first master key, in one transaction, and return how many there are.
 

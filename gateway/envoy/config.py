@@ -161,7 +161,7 @@ def _connection_manager(settings: EnvoySettings) -> dict[str, Any]:
         "stream_idle_timeout": _seconds(settings.stream_idle_timeout_s),
         "common_http_protocol_options": {"idle_timeout": "600s"},
         "http2_protocol_options": {"max_concurrent_streams": settings.max_concurrent_streams},
-        "local_reply_config": {"mappers": [_text_of_400()]},
+        "local_reply_config": {"mappers": [_text_of_400(), _too_large_for_grpc()]},
         "generate_request_id": True,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
@@ -173,7 +173,6 @@ def _connection_manager(settings: EnvoySettings) -> dict[str, Any]:
         },
         "route_config": {"virtual_hosts": [_virtual_host(settings, bindings)]},
         "http_filters": _http_filters(settings, bindings),
-        "local_reply_config": {"mappers": [_too_large_for_grpc()]},
     }
 
 

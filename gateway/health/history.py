@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from gateway.storage import provider_health
-from gateway.storage.database import OUTAGE, Database
+from gateway.storage.database import OUTAGE, Database, unbroken
 from gateway.storage.provider_health import ProviderCheck
 
 _log = structlog.get_logger("gateway.health")
@@ -60,6 +60,7 @@ class CheckHistory:
             else:
                 away = False
 
+    @unbroken
     async def _write(self) -> None:
         checks = list(self._waiting)
         now = self._clock()

@@ -13,7 +13,7 @@ from gateway.overrides.preferences import Preferences, PreferenceStore
 from gateway.overrides.prices import PriceList, PriceStore
 from gateway.overrides.provider_settings import with_stored
 from gateway.overrides.providers import StoredProviders, stored_providers
-from gateway.storage.database import Database
+from gateway.storage.database import Database, unbroken
 from gateway.storage.revisions import Revisions, count_up, read_revisions
 
 _log = structlog.get_logger("gateway.overrides")
@@ -51,6 +51,7 @@ class Overrides:
         self.provider_names = frozenset(each.name for each in stored)
         return with_stored(settings, stored)
 
+    @unbroken
     async def ask_for_reload(self) -> None:
         """Have every process load its configuration again. Raises Overloaded."""
         with answering():

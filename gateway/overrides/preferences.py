@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from gateway.errors import EntryNotFound, InvalidRequest
 from gateway.overrides.outage import answering
-from gateway.storage.database import Database
+from gateway.storage.database import Database, unbroken
 from gateway.storage.revisions import count_up
 from gateway.storage.tables import PreferenceEntry
 
@@ -36,6 +36,7 @@ class PreferenceStore:
         self._database = database
         self._clock = clock
 
+    @unbroken
     async def put(self, key_id: str, name: str, model: str) -> Preference:
         """Store that `key_id` means `model` by `name`.
 
@@ -64,6 +65,7 @@ class PreferenceStore:
                 rows = (await connection.execute(query)).all()
         return [Preference(row.key_id, row.name, row.model, row.updated_at) for row in rows]
 
+    @unbroken
     async def delete(self, key_id: str, name: str) -> None:
         """Forget a preference. Raises EntryNotFound."""
         with answering():

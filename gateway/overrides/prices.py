@@ -12,7 +12,7 @@ from gateway.catalog.entries import Prices
 from gateway.config import ConfigError
 from gateway.errors import EntryNotFound
 from gateway.overrides.outage import answering
-from gateway.storage.database import Database
+from gateway.storage.database import Database, unbroken
 from gateway.storage.revisions import count_up
 from gateway.storage.tables import PriceEntry
 
@@ -40,6 +40,7 @@ class PriceStore:
         self._database = database
         self._clock = clock
 
+    @unbroken
     async def put(self, provider: str, model: str, prices: Prices, valid_from: int | None = None) -> StoredPrice:
         """Store a price from a time on, now without one, in place of an earlier one from the same time."""
         now = self._clock()
@@ -80,6 +81,7 @@ class PriceStore:
             async with self._database.reading() as connection:
                 return [_stored(row) for row in await connection.execute(query)]
 
+    @unbroken
     async def delete(self, price_id: str) -> None:
         """Forget a price. Raises EntryNotFound."""
         with answering():

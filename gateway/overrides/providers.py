@@ -12,7 +12,7 @@ from gateway.config import ProviderSettings
 from gateway.errors import EntryNotFound, InvalidRequest
 from gateway.overrides.outage import answering
 from gateway.overrides.provider_settings import StoredProvider, WrongProviderError, in_force
-from gateway.storage.database import Database
+from gateway.storage.database import Database, unbroken
 from gateway.storage.revisions import count_up
 from gateway.storage.tables import ProviderEntry
 
@@ -59,6 +59,7 @@ class StoredProviders:
         names = list(self._configured) + [name for name in stored if name not in self._configured]
         return [self._checked(name, stored.get(name)) for name in names]
 
+    @unbroken
     async def put(self, name: str, given: Mapping[str, Any], *, disabled: bool) -> ProviderView:
         """Replace what is stored of a provider. Its stored key is forgotten if that moves it to another address.
 
@@ -81,6 +82,7 @@ class StoredProviders:
                     await forget_provider_key(connection, name)
         return view
 
+    @unbroken
     async def delete(self, name: str) -> None:
         """Forget what is stored of a provider, and its key if that moves it. Raises EntryNotFound."""
         with answering():

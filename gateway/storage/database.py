@@ -1,15 +1,20 @@
 """One database, SQLite or PostgreSQL, behind the same two doors: `reading` and `writing`."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 OUTAGE: Final = (DBAPIError, PoolTimeoutError, OSError, TimeoutError)
 """What a database that cannot be used raises."""
@@ -48,6 +53,7 @@ class Database:
 
     def __init__(self, url: URL) -> None:
         self.is_sqlite: Final = url.get_backend_name() == "sqlite"
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.path: Final = Path(url.database or "") if self.is_sqlite else None
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,14 +77,53 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection in one transaction, committed at the end of the block."""
+        """Yield a connection in one transaction, committed at the end of the block.
+
+        Nothing may cancel the block: see `unbroken`.
+        """
         async with self._writer.begin() as connection:
             yield connection
 
+    async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` gives. Cancelling the caller leaves it to run to its end."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: who still waits for the task raises it
+
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, when what is unbroken has ended."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2 * _TIMEOUT_S)
         await self._reader.dispose()
         await self._writer.dispose()
+
+
+class _Stores(Protocol):
+    _database: Database
+
+
+S = TypeVar("S", bound=_Stores)
+
+
+def unbroken(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Have a method that writes to `self._database` run to its end, even when its caller is cancelled.
+
+    A transaction that is cancelled while SQLite's thread is at work on it would keep the database locked.
+    """
+
+    @functools.wraps(method)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._database.unbroken(method(self, *args, **kwargs))
+
+    return run
 
 
 @contextlib.asynccontextmanager

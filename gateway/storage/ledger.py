@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from gateway.errors import Overloaded
 from gateway.storage import call_rows
-from gateway.storage.database import OUTAGE, Database
+from gateway.storage.database import OUTAGE, Database, unbroken
 from gateway.storage.journal import Journal, Orphan, orphans
 from gateway.storage.records import Reservation, Settlement, Total
 
@@ -98,6 +98,7 @@ class Ledger:
         async with self._database.reading() as connection:
             return await call_rows.totals(connection, since)
 
+    @unbroken
     async def recover(self) -> int:
         """Finish the work of dead processes and return how many calls were settled at their reservation.
 
@@ -177,7 +178,10 @@ class Ledger:
                 await self._store(records)
             except Exception as exc:  # noqa: BLE001  # whatever it is, neither the records nor this task may be lost
                 if attempt == 0:
-                    _log.warning("records wait", error=type(exc).__name__, exc_info=not isinstance(exc, OUTAGE))
+                    why = str(getattr(exc, "orig", ""))[:200]  # the driver's own words, without the records
+                    _log.warning(
+                        "records wait", error=type(exc).__name__, why=why, exc_info=not isinstance(exc, OUTAGE)
+                    )
                 self.available = False
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
@@ -187,6 +191,7 @@ class Ledger:
                 self.available = True
                 return
 
+    @unbroken
     async def _store(self, records: list[Record]) -> None:
         """Store the records in one transaction; one that no database takes must not hold up the others."""
         try:

@@ -1,11 +1,13 @@
 """Which database, and what a wrong one says."""
 
+import asyncio
 from pathlib import Path
+from random import Random
 
 import pytest
 import sqlalchemy as sa
 
-from gateway.storage.database import DatabaseError, database_url, open_database
+from gateway.storage.database import Database, DatabaseError, database_url, open_database, unbroken
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,36 @@ async def test_each_commit_is_synced(database_text: str) -> None:
         answer = (await connection.execute(sa.text(asked))).scalar()
 
     assert answer == (2 if database.is_sqlite else "on")
+
+
+class _Counter:
+    """Writes as the gateway's stores do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @unbroken
+    async def add(self, rows: int) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(sa.text("INSERT INTO counted VALUES (:one)"), [{"one": 1}] * rows)
+
+
+async def test_a_cancelled_write_leaves_no_lock(database_text: str) -> None:
+    """It goes on to its end, whenever its caller is cancelled, and the next one does not wait long."""
+    random = Random(1)
+    async with open_database(database_text) as database:
+        async with database.writing() as connection:
+            await connection.execute(sa.text("CREATE TABLE counted (one INTEGER)"))
+        counter = _Counter(database)
+        for _ in range(40):
+            begun = asyncio.create_task(counter.add(1000))
+            await asyncio.sleep(random.random() * 0.005)
+            begun.cancel()
+            await asyncio.wait([begun])
+            async with asyncio.timeout(4):
+                await counter.add(1)
+        async with database.reading() as connection:
+            rows = (await connection.execute(sa.text("SELECT count(*) FROM counted"))).scalar_one()
+
+    assert rows % 1000 == 40
+    assert rows > 1000
