@@ -98,7 +98,7 @@ def _supervise(
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    from gateway.app import ListenError
+    from gateway.listening import ListenError
     from gateway.serve import Place, serve
     from gateway.state import StateError
 

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import grpc.aio
 import msgspec
@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from gateway.admission.admission import CallIds
 from gateway.catalog.known import KnownModels
 from gateway.catalog.shipped import shipped_catalog
-from gateway.config import ConfigError, ProviderSettings, ServiceSettings, Settings, version
+from gateway.config import ConfigError, ProviderSettings, Settings, version
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
 from gateway.dispatch.directory import ModelDirectory
@@ -30,6 +30,7 @@ from gateway.health.provider_checks import ProviderChecks
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
+from gateway.listening import listen, server_options
 from gateway.providers.base import Provider
 from gateway.providers.registry import build_provider
 from gateway.providers.upstream import open_session
@@ -83,18 +84,6 @@ SERVICE_NAMES: Final = tuple(
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 SYSTEM_SERVICE: Final = system_service_pb2.DESCRIPTOR.services_by_name["SystemService"].full_name
-_METADATA_LIMIT: Final = 64 * 1024
-"""Request headers that Envoy lets through must fit; gRPC's own default of 8 KiB is below that."""
-_PING_INTERVAL_MS: Final = 10_000
-_PING_STRIKES: Final = 2
-"""A client that pings more often than that, this many times, is sent GOAWAY and cut off."""
-_KEEPALIVE_MS: Final = 60_000
-_KEEPALIVE_ANSWER_MS: Final = 20_000
-"""A peer that does not answer our ping in this time is gone; its calls are cancelled."""
-
-
-class ListenError(Exception):
-    """An address cannot be listened on. The text is one line, fit to print."""
 
 
 class _Generation(msgspec.Struct, frozen=True):
@@ -354,39 +343,13 @@ async def running(
         stack.push_async_callback(app.aclose)
         server = grpc.aio.server(
             interceptors=(app.switch,),
-            options=_server_options(settings.service, shared_port=shared_port),
+            options=server_options(settings.service, shared_port=shared_port),
         )
         credentials = grpc_credentials(settings.service)
-        app.grpc_port = max([_listen(server, address, credentials) for address in addresses])
+        app.grpc_port = max([listen(server, address, credentials) for address in addresses])
         await app.serve(server)
         app.keep_up(watched)
         try:
             yield app
         finally:
             await app.drain(settings.service.shutdown_delay_s, settings.service.shutdown_grace_s)
-
-
-def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
-    try:
-        if credentials is not None and not address.startswith("unix:"):  # behind the socket is Envoy, which has TLS
-            return server.add_secure_port(address, credentials)
-        return server.add_insecure_port(address)
-    except RuntimeError:
-        raise ListenError(f"{address} cannot be listened on; is it taken?") from None
-
-
-def _server_options(service: ServiceSettings, *, shared_port: bool) -> list[tuple[str, Any]]:
-    return [
-        ("grpc.max_receive_message_length", service.max_body_bytes + 64 * 1024),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_metadata_size", _METADATA_LIMIT),
-        ("grpc.absolute_max_metadata_size", 2 * _METADATA_LIMIT),
-        ("grpc.max_concurrent_streams", service.max_concurrent_streams),
-        ("grpc.max_allowed_incoming_connections", service.max_connections),
-        ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS),
-        ("grpc.http2.max_ping_strikes", _PING_STRIKES),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_ANSWER_MS),
-        ("grpc.so_reuseport", int(shared_port)),  # otherwise a taken port is an error
-    ]

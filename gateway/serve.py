@@ -12,8 +12,9 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from gateway.app import ListenError, running
+from gateway.app import running
 from gateway.config import Settings
+from gateway.listening import ListenError
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, registry_page
 
