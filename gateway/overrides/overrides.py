@@ -44,7 +44,8 @@ class Overrides:
     async def over(self, settings: Settings) -> Settings:
         """Return the settings with the stored providers before them. Raises ConfigError, or Overloaded."""
         with answering():
-            self._seen.pop("providers", None)  # if this fails, `follow` tries again
+            for subject in _RELOADED:
+                self._seen.pop(subject, None)  # so that `follow` tries again if this fails
             now = await read_revisions(self._database)
             stored = await stored_providers(self._database)
         self._seen.update({subject: now[subject] for subject in _RELOADED})
@@ -58,10 +59,10 @@ class Overrides:
             async with self._database.writing() as connection:
                 await count_up(connection, "configuration")
 
-    async def refresh(self) -> set[str]:
-        """Read what was changed since it was last read, and return what takes a reload: `configuration` or `providers`.
+    async def refresh(self) -> Revisions:
+        """Read prices and preferences anew if they were changed, and return the counters.
 
-        A change is told once. Raises Overloaded, or ConfigError for a price that this version cannot read.
+        Raises Overloaded, or ConfigError for a price that this version cannot read.
         """
         with answering():
             now = await read_revisions(self._database)
@@ -69,8 +70,14 @@ class Overrides:
             await self.prices.load()
         if now["preferences"] != self._seen.get("preferences"):
             await self.preferences.load()
+        self._seen.update({subject: now[subject] for subject in ("prices", "preferences")})
+        return now
+
+    async def catch_up(self) -> set[str]:
+        """Do so, and return what takes a reload, `configuration` or `providers`: each change is told once."""
+        now = await self.refresh()
         behind = {subject for subject in _RELOADED if now[subject] != self._seen.get(subject)}
-        self._seen = now
+        self._seen.update({subject: now[subject] for subject in behind})
         return behind
 
     async def follow(self, reload: Callable[[set[str]], None]) -> None:
@@ -78,7 +85,7 @@ class Overrides:
         while True:
             await asyncio.sleep(FOLLOW_S)
             try:
-                behind = await self.refresh()
+                behind = await self.catch_up()
             except Overloaded:
                 continue
             except ConfigError as exc:
