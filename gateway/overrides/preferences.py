@@ -14,6 +14,7 @@ from gateway.storage.tables import PreferenceEntry
 
 MOST: Final = 100
 """How many preferences a key can have: every process holds all of them in memory."""
+_PIECE: Final = 500
 _TABLE: Final[Any] = PreferenceEntry.__table__
 
 
@@ -55,15 +56,24 @@ class PreferenceStore:
                 await connection.execute(sa.insert(_TABLE).values(**msgspec.structs.asdict(preference)))
         return preference
 
-    async def list(self, key_id: str | None = None) -> Sequence[Preference]:
-        """Return the preferences of a key, or of all keys, by key and name."""
-        query = sa.select(_TABLE).order_by(_TABLE.c.key_id, _TABLE.c.name)
-        if key_id is not None:
-            query = query.where(_TABLE.c.key_id == key_id)
+    async def list(self, key_id: str) -> Sequence[Preference]:
+        """Return the preferences of a key by name."""
+        query = sa.select(_TABLE).where(_TABLE.c.key_id == key_id).order_by(_TABLE.c.name)
         with answering():
             async with self._database.reading() as connection:
                 rows = (await connection.execute(query)).all()
         return [Preference(row.key_id, row.name, row.model, row.updated_at) for row in rows]
+
+    async def models(self) -> dict[str, dict[str, str]]:
+        """Return the models of all keys by key and name, read in pieces: a great many do not hold up calls."""
+        models: dict[str, dict[str, str]] = {}
+        with answering():
+            async with self._database.reading() as connection:
+                result = await connection.stream(sa.select(_TABLE.c.key_id, _TABLE.c.name, _TABLE.c.model))
+                async for rows in result.partitions(_PIECE):
+                    for key_id, name, model in rows:
+                        models.setdefault(key_id, {})[name] = model
+        return models
 
     @unbroken
     async def delete(self, key_id: str, name: str) -> None:
@@ -85,10 +95,7 @@ class Preferences:
 
     async def load(self) -> None:
         """Read all preferences anew. Raises Overloaded."""
-        models: dict[str, dict[str, str]] = {}
-        for each in await self._store.list():
-            models.setdefault(each.key_id, {})[each.name] = each.model
-        self._models = models
+        self._models = await self._store.models()
 
     def meant(self, key_id: str, name: str) -> str:
         """Return the model that a key means by `name`: that name itself, if it says nothing else."""
