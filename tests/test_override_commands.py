@@ -93,6 +93,7 @@ async def test_a_preference_is_set_listed_and_forgotten(capsys: pytest.CaptureFi
         pytest.param("prices set openai --input 1 --output 2", "'model'", id="no model"),
         pytest.param("prices set openai/m --input ten --output 2", "input: 'ten'", id="no money"),
         pytest.param("prices set openai/m --input 1 --output 1000001", "output: at most", id="too much"),
+        pytest.param("prices set openai/m --input 1 --output 2 --from 1969-12-31", "'start_time'", id="too early"),
         pytest.param("prices delete price_none", "no stored price", id="unknown price"),
         pytest.param("preferences list key_none", "no key 'key_none'", id="unknown key"),
         pytest.param("preferences set KEY a/b custom/echo", "'name'", id="a whole name"),

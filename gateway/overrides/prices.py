@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway.catalog.entries import Prices
 from gateway.config import ConfigError
-from gateway.errors import EntryNotFound
+from gateway.errors import EntryNotFound, InvalidRequest
 from gateway.overrides.outage import answering
 from gateway.storage.database import Database, unbroken
 from gateway.storage.revisions import count_up
@@ -42,8 +42,13 @@ class PriceStore:
 
     @unbroken
     async def put(self, provider: str, model: str, prices: Prices, valid_from: int | None = None) -> StoredPrice:
-        """Store a price from a time on, now without one, in place of an earlier one from the same time."""
+        """Store a price from a time on, now without one, in place of an earlier one from the same time.
+
+        Raises InvalidRequest for a time before 1970.
+        """
         now = self._clock()
+        if valid_from is not None and valid_from < 0:
+            raise InvalidRequest("Invalid value for 'start_time': expected a time since 1970.", param="start_time")
         price = StoredPrice(
             id="price_" + secrets.token_hex(8),
             provider=provider,
