@@ -151,6 +151,9 @@ async def _measure(database_url: str, folder: Path, count: int, rounds: int) -> 
         for first in range(0, count, _PART):
             async with database.writing() as connection:
                 await connection.execute(fill, {"first": first, "last": min(count, first + _PART) - 1, **times})
+        if not database.is_sqlite:
+            async with database.writing() as connection:
+                await connection.execute(sa.text("ANALYZE"))  # else autovacuum does, a minute later
         await _writes(database, "into a full one", 200)
         gc.collect()
         gc.freeze()  # as a worker does
