@@ -10,6 +10,7 @@ from gateway.errors import GatewayError
 from gateway.interceptors.base import Proceed, Rpc
 from gateway.interceptors.route import route
 from gateway.telemetry.prompts import PromptKeeper
+from gateway.telemetry.record import shown_name
 from gateway.telemetry.usage import cached_tokens, reasoning_tokens
 
 _log = structlog.get_logger("gateway.access")
@@ -61,7 +62,7 @@ class AccessLogInterceptor:
             status=reason,
             http_status=http_status,
             provider=record.provider,
-            model=record.model,
+            model=shown_name(record.model) if record.model is not None else None,
             attempts=record.attempts,
             prompt_tokens=usage.prompt_tokens if usage else None,
             cached_tokens=cached_tokens(usage) if usage else None,

@@ -8,6 +8,7 @@ from opentelemetry.trace import Span, SpanKind, format_trace_id, set_span_in_con
 from gateway.errors import GatewayError
 from gateway.interceptors.base import Proceed, Rpc
 from gateway.interceptors.route import route
+from gateway.telemetry.record import shown_name
 from gateway.telemetry.spans import PROJECT, CallTrace, mark_failed
 from gateway.telemetry.traces import Traces
 
@@ -75,7 +76,7 @@ class TracingInterceptor:
         if record.cost_nano is not None:
             span.set_attribute("llmgateway.cost_nano_usd", record.cost_nano)
         if record.provider is not None and record.model is not None:
-            span.set_attributes({"llmgateway.provider": record.provider, "llmgateway.model": record.model})
+            span.set_attributes({"llmgateway.provider": record.provider, "llmgateway.model": shown_name(record.model)})
         if isinstance(failure, GatewayError) and failure.http_status < 500:
             span.set_attributes({"error.type": failure.reason.value, "http.response.status_code": failure.http_status})
         elif failure is not None:

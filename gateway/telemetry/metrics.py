@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.errors import PROVIDER_FAILURES, Fault, GatewayError
 from gateway.telemetry.gauges import metric_label
 from gateway.telemetry.outcomes import ProviderOutcomes
-from gateway.telemetry.record import CallRecord
+from gateway.telemetry.record import CallRecord, shown_name
 from gateway.telemetry.usage import cached_tokens, reasoning_tokens
 
 _LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -205,6 +205,7 @@ class Metrics:
             self._limit_refusals(told["scope"], metric_label(told["metric"])[0], told["window"]).inc()
 
     def _model(self, provider: str, model: str) -> str:
+        model = shown_name(model)
         if (provider, model) not in self._models:
             if len(self._models) >= _MAX_MODELS:
                 return "other"

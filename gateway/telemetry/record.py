@@ -8,6 +8,13 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.wire.completion import Usage
 
+_NAME_LENGTH: Final = 200
+
+
+def shown_name(model: str) -> str:
+    """Return what lines, labels and spans show of a model's name: it is the caller's text, so it is bounded."""
+    return model[:_NAME_LENGTH]
+
 
 class CallObserver:
     """Looks on while one call goes through the pipeline. This one sees nothing and costs nothing."""

@@ -7,7 +7,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from gateway.errors import GatewayError
-from gateway.telemetry.record import CallObserver, CallRecord
+from gateway.telemetry.record import CallObserver, CallRecord, shown_name
 from gateway.telemetry.span_attributes import Operation, Shown, answer_attributes, record_attributes, request_attributes
 from gateway.telemetry.traces import Traces
 
@@ -35,6 +35,7 @@ class CallTrace(CallObserver):
         self._body = body
 
     def attempt_started(self, provider: str, model: str) -> None:
+        model = shown_name(model)
         attributes = request_attributes(self._shown, provider, model, self._body)
         if (project := self._project()) is not None:
             attributes[PROJECT] = project

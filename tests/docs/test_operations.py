@@ -26,7 +26,8 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 async def command(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Command]:
     """The gateway as `make run` starts it."""
     folder = tmp_path_factory.mktemp("operations")
-    async with running_command(folder, {"DATABASE_URL": f"sqlite:///{folder}/gateway.db"}) as running:
+    settings = {"DATABASE_URL": f"sqlite:///{folder}/gateway.db", "SHUTDOWN_DELAY_S": "5"}
+    async with running_command(folder, settings) as running:
         yield running
 
 
@@ -38,42 +39,53 @@ def shape(value: Any) -> Any:
 
 
 async def test_every_output_is_real(command: Command) -> None:
-    """In the page's order, because the log line and the metrics tell of the call before them."""
-    assert [kind for _, kind, _ in SHOWN] == ["json", "json", "json", "json", "json", "log", "metrics"]
+    """In the page's order, because log lines and metrics tell of what was done before; the last ends the gateway."""
+    assert [kind for _, kind, _ in SHOWN] == [*["json"] * 6, "log", "metrics", "log", "http"]
     for text, kind, output in SHOWN:
         for documented, name in (("8080", "SERVICE_PORT"), ("9464", "METRICS_PORT")):
             text = text.replace(f"127.0.0.1:{documented}", f"127.0.0.1:{command.ports[name]}")  # noqa: PLW2901
         done = await asyncio.to_thread(
             subprocess.run,
             ["bash", "-euo", "pipefail", "-c", text],
-            env=environment_of({"LLMGATEWAY_KEY": command.key}),
+            env=environment_of({"LLMGATEWAY_KEY": command.key, "LLMGATEWAY_PID": str(command.process.pid)}),
             capture_output=True, text=True, timeout=20, check=True,
         )  # fmt: skip
         if kind == "json":
             assert shape(json.loads(done.stdout)) == shape(json.loads(output))
         elif kind == "log":
             line = json.loads(output)
-            written = await line_of(command, line["request_id"])
-            varying = ("key_id", "time", "first_token_ms", "total_ms")
+            written = await line_like(command, line)
+            varying = ("key_id", "time", "first_token_ms", "total_ms", "config_version")
             assert shape(written) == shape(line)
             assert {**written, **dict.fromkeys(varying)} == {**line, **dict.fromkeys(varying)}
+        elif kind == "http":
+            assert answer(done.stdout) == answer(output)
         else:
             assert set(output.splitlines()) <= set(done.stdout.splitlines())
+    assert await command.ended() == 0
 
 
-async def line_of(command: Command, request_id: str) -> dict[str, Any]:
-    """Return the log line of a request; lines are written in batches."""
+def answer(text: str) -> tuple[str, dict[str, str], Any]:
+    """Return an HTTP answer's status line, headers and JSON, without what each answer has of its own."""
+    head, _, body = text.replace("\r", "").partition("\n\n")
+    status, *lines = head.splitlines()
+    headers: dict[str, str] = dict(line.split(": ", 1) for line in lines)
+    return status, headers | dict.fromkeys(("x-request-id", "date"), ""), json.loads(body)
+
+
+async def line_like(command: Command, line: dict[str, Any]) -> dict[str, Any]:
+    """Return the log line of the same event, and of the same request if it is one's; lines are written in batches."""
     async with asyncio.timeout(5):
         while True:
-            for line in command.log_lines():
-                if line.get("request_id") == request_id:
-                    return line
+            for written in command.log_lines():
+                if all(written.get(name) == line.get(name) for name in ("event", "request_id")):
+                    return written
             await asyncio.sleep(0.05)
 
 
 def test_every_field_of_a_line_is_explained() -> None:
     """And nothing else, but for the fields that only some lines have."""
-    (line,) = (json.loads(output) for _, kind, output in SHOWN if kind == "log")
+    (line,) = (json.loads(output) for _, kind, output in SHOWN if kind == "log" and "request_id" in output)
     (table,) = re.findall(r"^\| field \|.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
     rows = table.strip().splitlines()[2:]
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
@@ -97,7 +109,7 @@ def test_a_page_names_only_what_exists(page: Path) -> None:
     text = page.read_text()
     settings = {name for name in re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", text) if not name.startswith("NOT_")}
 
-    assert settings - {"LLMGATEWAY_KEY"} <= set(ENVIRONMENT)
+    assert settings - {"LLMGATEWAY_KEY", "LLMGATEWAY_PID"} <= set(ENVIRONMENT)
     assert [link for link in re.findall(r"\]\((?!http)([^)#]+)\)", text) if not (page.parent / link).exists()] == []
     assert [name for name in re.findall(r"`(deploy/[^`]+)`", text) if not (ROOT / name).exists()] == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from openai import APIStatusError
 
 from llmgateway.v1.chat_service_pb2 import CreateChatCompletionRequest
@@ -201,6 +202,29 @@ async def test_spans_tell_whose_project_and_what_it_cost(collector: Collector, t
     assert server["llmgateway.cost_nano_usd"] == 5 * 1000 + 2 * 2000
     assert attempt["llm.cost.total"] == pytest.approx(9e-6)
     assert server["http.route"] == "/{provider}/v1/chat/completions"
+
+
+async def test_a_model_s_name_is_bounded_wherever_it_is_shown(
+    vendor: Vendor, collector: Collector, tmp_path: Path
+) -> None:
+    """It is the caller's text: neither a line, nor a label, nor a span grows with it."""
+    vendor.script_json(completion())
+    with structlog.testing.capture_logs() as lines:
+        async with running_stack(tmp_path, environment(vendor, collector.url)) as stack:
+            await ask(stack, model="openai/" + "m" * 100_000)
+            server, attempt = await collector.wait_for(2)
+            labels = [
+                sample.labels["model"]
+                for metric in stack.registry.collect()
+                for sample in metric.samples
+                if "model" in sample.labels
+            ]
+
+    short = "m" * 200
+    assert [line["model"] for line in lines if line["event"] == "request"] == [short]
+    assert {*labels} == {short}
+    assert (attempt.name, attempt.attributes["llm.model_name"]) == (f"chat {short}", short)
+    assert server.attributes["llmgateway.model"] == short
 
 
 @pytest.mark.parametrize("switch", ["false", "true"])
