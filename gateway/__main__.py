@@ -1,4 +1,4 @@
-"""The command line: `run`, `serve`, `check-config`, `envoy-config`, and what works on the database: `migrate`, `keys`,
+"""The command line: `run`, `serve`, `health`, `check-config`, `envoy-config`, and what works on the database: `migrate`, `keys`,
 `provider-keys`, `providers`, `prices`, `preferences`.
 """
 
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.override_commands import run_override_command
 
         return run_override_command(settings, options)
+    if command == "health":
+        return _health(settings)
     if command == "check-config":
         print(json.dumps(masked(settings), indent=2))
         return 0
@@ -65,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--socket", type=Path, help="one worker: also listen on this unix socket, for Envoy")
     serve.add_argument("--metrics-socket", type=Path, help="one worker: metrics here instead of on METRICS_PORT")
     serve.add_argument("--shared-port", action="store_true", help="one worker: others listen on GRPC_PORT too")
+    commands.add_parser("health", help="succeed if the gateway that runs here is ready")
     commands.add_parser("check-config", help="print the settings in force, secrets masked")
     add_commands(commands)
     add_override_commands(commands)
@@ -112,6 +115,17 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
         )
     except (ListenError, StateError, ConfigError) as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _health(settings: Settings) -> int:
+    from gateway.probe import NotReadyError, check_ready
+
+    try:
+        check_ready(settings.service)
+    except NotReadyError as exc:
+        print(f"llmgateway: not ready: {exc}", file=sys.stderr)
         return 1
     return 0
 
