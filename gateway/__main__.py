@@ -1,5 +1,5 @@
-"""The command line: `run`, `serve`, `health`, `check-config`, `envoy-config`, and what works on the database: `migrate`, `keys`,
-`provider-keys`, `providers`, `prices`, `preferences`.
+"""The command line: `run`, `serve`, `health`, `check-config`, `envoy-config`, and what works on the database:
+`migrate`, `keys`, `provider-keys`, `providers`, `prices`, `preferences`.
 """
 
 import argparse

@@ -47,7 +47,7 @@ def test_a_workflow_has_few_rights_and_exact_versions(path: Path) -> None:
 def test_the_linter_finds_nothing() -> None:
     """Zizmor knows how workflows are attacked; it asks nobody outside."""
     assert ZIZMOR is not None
-    command = [ZIZMOR, "--offline", "--no-progress", "--config", GITHUB / "zizmor.yml", GITHUB]
+    command = [ZIZMOR, "--offline", "--no-progress", "--config", str(GITHUB / "zizmor.yml"), str(GITHUB)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
