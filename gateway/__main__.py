@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.config import ConfigError, Settings, config_path, environment, load, masked
 from gateway.key_arguments import add_commands
+from gateway.open_files import allow_open_files
 from gateway.override_arguments import add_override_commands
 from gateway.scheduling import prefer_throughput
 from gateway.tls import check_tls
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = options.command
     if command in {"run", "serve"}:
         prefer_throughput()
+        allow_open_files()
     if command == "run":
         return _supervise(settings, options.config, workers=options.workers)
     if command == "serve" and options.workers is not None:

@@ -30,6 +30,7 @@ from gateway.health.provider_checks import ProviderChecks
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
+from gateway.open_files import affordable
 from gateway.providers.base import Provider
 from gateway.providers.registry import build_provider
 from gateway.providers.upstream import open_session
@@ -382,7 +383,7 @@ def _server_options(service: ServiceSettings, *, shared_port: bool) -> list[tupl
         ("grpc.max_metadata_size", _METADATA_LIMIT),
         ("grpc.absolute_max_metadata_size", 2 * _METADATA_LIMIT),
         ("grpc.max_concurrent_streams", service.max_concurrent_streams),
-        ("grpc.max_allowed_incoming_connections", service.max_connections),
+        ("grpc.max_allowed_incoming_connections", affordable(service.max_connections)),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS),
         ("grpc.http2.max_ping_strikes", _PING_STRIKES),
         ("grpc.keepalive_permit_without_calls", 1),

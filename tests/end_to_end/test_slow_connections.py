@@ -6,7 +6,7 @@ import resource
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,8 @@ async def held(port: int, beginning: bytes, count: int) -> AsyncIterator[None]:
             connection.setblocking(False)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close is a reset
             await loop.sock_connect(connection, (HOST, port))
-            await loop.sock_sendall(connection, beginning)
+            with suppress(ConnectionError):  # one that is refused counts as well
+                await loop.sock_sendall(connection, beginning)
         yield
     finally:
         for connection in sockets:
@@ -173,6 +174,22 @@ async def test_slow_callers_of_the_workers_own_port_harm_nobody(gateway: Gateway
 
     assert processes(gateway) == pids
     assert memory(pids["worker"]) - before < connections * WORKER_BYTES
+
+
+async def test_too_many_connections_for_the_open_files_are_refused(tmp_path: Path) -> None:
+    """Below MAX_CONNECTIONS the hard limit decides: who comes too late is hung up on and does not wait in vain."""
+    async with running_gateway(tmp_path, open_files=600) as gateway:
+        await ask(gateway)
+        async with held(gateway.port, BEGINNINGS["half of the headers"], 1000):
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as http:
+                with pytest.raises(aiohttp.ClientConnectionError):
+                    await chat(http, gateway.url, "one too many")
+            assert open_files(processes(gateway)["envoy"]) < 600
+        async with asyncio.timeout(ANSWER_S):
+            while True:
+                with suppress(aiohttp.ClientConnectionError):
+                    await ask(gateway)
+                    break
 
 
 @pytest.mark.skipif("LONG_PROOF" not in os.environ, reason="waits ten minutes; `make test-long` runs it")

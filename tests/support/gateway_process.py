@@ -1,8 +1,10 @@
 """The gateway as an operator starts it: `python -m gateway run`, in processes of its own."""
 
 import asyncio
+import functools
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -79,11 +81,23 @@ class GatewayProcess:
                 self._written.notify_all()
 
 
+def _limit_open_files(number: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
 @asynccontextmanager
 async def running_gateway(
-    directory: Path, *arguments: str, yaml: str = "", environment: Mapping[str, str] | None = None, command: str = "run"
+    directory: Path,
+    *arguments: str,
+    yaml: str = "",
+    environment: Mapping[str, str] | None = None,
+    command: str = "run",
+    open_files: int | None = None,
 ) -> AsyncIterator[GatewayProcess]:
-    """Start `python -m gateway` with free ports and yield it when it is ready; end it afterwards."""
+    """Start `python -m gateway` with free ports and yield it when it is ready; end it afterwards.
+
+    `open_files` is the hard limit that it gets.
+    """
     config = directory / "gateway.yaml"
     config.write_text(yaml)
     ports = [free_port() for _ in range(3)]
@@ -102,6 +116,7 @@ async def running_gateway(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=None if open_files is None else functools.partial(_limit_open_files, open_files),
     )
     assert process.stdout is not None
     gateway = GatewayProcess(process, ports[0], ports[1], ports[2], config)
