@@ -10,6 +10,8 @@ from tests.support.command import finished
 from tests.support.envoy import free_port
 from tests.support.gateway_process import GatewayProcess, running_gateway
 
+pytestmark = pytest.mark.timeout(180)
+
 
 def settings_of(gateway: GatewayProcess) -> dict[str, str]:
     return {"SERVICE_PORT": str(gateway.port), "GRPC_PORT": str(gateway.grpc_port)}

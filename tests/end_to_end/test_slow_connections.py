@@ -20,6 +20,7 @@ from tests.support.grpc_chat import request
 from tests.support.raw_http2 import END_HEADERS, HEADERS, PREFACE, SETTINGS, frame, grpc_headers
 from tests.support.stack import AUTH
 
+pytestmark = pytest.mark.timeout(180)
 HOST = "127.0.0.1"
 WANTED = 10_000
 OWN_FILES = 500
