@@ -29,6 +29,5 @@ WORKDIR /app
 USER 10001
 VOLUME /data
 EXPOSE 8080 50051 9464
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["python", "-m", "gateway", "health"]
 CMD ["python", "-m", "gateway", "run"]

@@ -1,5 +1,5 @@
-"""The command line: `run`, `serve`, `check-config`, `envoy-config`, and what works on the database: `migrate`, `keys`,
-`provider-keys`, `providers`, `prices`, `preferences`.
+"""The command line: `run`, `serve`, `health`, `check-config`, `envoy-config`, and what works on the database:
+`migrate`, `keys`, `provider-keys`, `providers`, `prices`, `preferences`.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.config import ConfigError, Settings, config_path, environment, load, masked
 from gateway.key_arguments import add_commands
+from gateway.open_files import allow_open_files
 from gateway.override_arguments import add_override_commands
 from gateway.scheduling import prefer_throughput
 from gateway.tls import check_tls
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = options.command
     if command in {"run", "serve"}:
         prefer_throughput()
+        allow_open_files()
     if command == "run":
         return _supervise(settings, options.config, workers=options.workers)
     if command == "serve" and options.workers is not None:
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.override_commands import run_override_command
 
         return run_override_command(settings, options)
+    if command == "health":
+        return _health(settings)
     if command == "check-config":
         print(json.dumps(masked(settings), indent=2))
         return 0
@@ -65,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--socket", type=Path, help="one worker: also listen on this unix socket, for Envoy")
     serve.add_argument("--metrics-socket", type=Path, help="one worker: metrics here instead of on METRICS_PORT")
     serve.add_argument("--shared-port", action="store_true", help="one worker: others listen on GRPC_PORT too")
+    commands.add_parser("health", help="succeed if the gateway that runs here is ready")
     commands.add_parser("check-config", help="print the settings in force, secrets masked")
     add_commands(commands)
     add_override_commands(commands)
@@ -112,6 +117,17 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
         )
     except (ListenError, StateError, ConfigError) as exc:
         print(f"llmgateway: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _health(settings: Settings) -> int:
+    from gateway.probe import NotReadyError, check_ready
+
+    try:
+        check_ready(settings.service)
+    except NotReadyError as exc:
+        print(f"llmgateway: not ready: {exc}", file=sys.stderr)
         return 1
     return 0
 

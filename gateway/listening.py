@@ -6,6 +6,7 @@ import grpc
 import grpc.aio
 
 from gateway.config import ServiceSettings
+from gateway.open_files import affordable
 
 _METADATA_LIMIT: Final = 64 * 1024
 """Request headers that Envoy lets through must fit; gRPC's own default of 8 KiB is below that."""
@@ -39,7 +40,7 @@ def server_options(service: ServiceSettings, *, shared_port: bool) -> list[tuple
         ("grpc.max_metadata_size", _METADATA_LIMIT),
         ("grpc.absolute_max_metadata_size", 2 * _METADATA_LIMIT),
         ("grpc.max_concurrent_streams", service.max_concurrent_streams),
-        ("grpc.max_allowed_incoming_connections", service.max_connections),
+        ("grpc.max_allowed_incoming_connections", affordable(service.max_connections)),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS),
         ("grpc.http2.max_ping_strikes", _PING_STRIKES),
         ("grpc.keepalive_permit_without_calls", 1),

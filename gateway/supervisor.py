@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -18,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.config import Secret, Settings, StorageSettings
 from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
+from gateway.open_files import affordable
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
 from gateway.workers import WorkerEndedError, Workers, WorkerStartError, die_with_parent, how_it_ended, stop_process
@@ -181,7 +183,8 @@ async def _start_envoy(
     settings: Settings, workers: Workers, folder: Path, stack: contextlib.AsyncExitStack
 ) -> asyncio.subprocess.Process:
     config = folder / "envoy.yaml"
-    config.write_text(render(envoy_settings(settings, workers.sockets)), "utf-8")
+    known = envoy_settings(settings, workers.sockets)
+    config.write_text(render(replace(known, max_connections=affordable(known.max_connections))), "utf-8")
     process = await asyncio.create_subprocess_exec(
         str(envoy_binary()), "-c", str(config), "--concurrency", str(len(workers.sockets)), "--disable-hot-restart",
         "--log-level", "warn",

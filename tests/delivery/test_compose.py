@@ -12,9 +12,9 @@ from tests.test_readme import OUTSIDE_SETTINGS
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-EXAMPLE = dict(
-    line.split("=", 1) for line in (ROOT / ".env.example").read_text().splitlines() if line and not line.startswith("#")
-)
+EXAMPLE_TEXT = (ROOT / ".env.example").read_text()
+EXAMPLE = dict(re.findall(r"^([A-Z_]+)=(.*)$", EXAMPLE_TEXT, re.MULTILINE))
+DEFAULTS = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE_TEXT, re.MULTILINE))
 
 
 def test_every_variable_exists() -> None:
@@ -22,6 +22,12 @@ def test_every_variable_exists() -> None:
     used = {*SERVICES["gateway"]["environment"], *EXAMPLE}
 
     assert used <= {*ENVIRONMENT, *OUTSIDE_SETTINGS}
+
+
+def test_the_example_has_every_setting() -> None:
+    """Once; those that it leaves out by `#` stand there with their defaults."""
+    assert sorted([*EXAMPLE, *DEFAULTS]) == sorted(ENVIRONMENT)
+    assert load(DEFAULTS) == load({})
 
 
 def test_the_settings_load() -> None:

@@ -67,8 +67,8 @@ def test_nothing_that_it_copies_is_ignored() -> None:
 
 
 def test_it_says_whether_it_is_well_and_what_it_was_built_from() -> None:
-    """Health is readiness; the commit is a build argument that `/version` shows."""
-    assert "/readyz" in " ".join(rest for name, rest in FINAL if name == "HEALTHCHECK")
+    """Health is the command for it; the commit is a build argument that `/version` shows."""
+    assert steps("HEALTHCHECK")[-1].endswith('CMD ["python", "-m", "gateway", "health"]')
     assert steps("ARG") == ["GIT_COMMIT=unknown"]
     assert settings()["GIT_COMMIT"] == "$GIT_COMMIT"
     assert set(settings()) - {"PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "GIT_COMMIT"} <= set(ENVIRONMENT)

@@ -1,6 +1,10 @@
 """What GitHub is told: few rights, exact versions, and commands that exist."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from gateway import __version__
 from tests.support.command import ROOT
 
 GITHUB = ROOT / ".github"
+ZIZMOR = shutil.which("zizmor", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yaml"))
 
 
@@ -36,6 +41,16 @@ def test_a_workflow_has_few_rights_and_exact_versions(path: Path) -> None:
                     assert step["with"]["persist-credentials"] is False
             else:
                 assert "${{" not in step["run"], "a shell gets values by its environment, never pasted in"
+
+
+@pytest.mark.skipif(ZIZMOR is None, reason="zizmor is not installed; `make test` installs it")
+def test_the_linter_finds_nothing() -> None:
+    """Zizmor knows how workflows are attacked; it asks nobody outside."""
+    assert ZIZMOR is not None
+    command = [ZIZMOR, "--offline", "--no-progress", "--config", str(GITHUB / "zizmor.yml"), str(GITHUB)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_command_exists() -> None:

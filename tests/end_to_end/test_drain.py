@@ -19,6 +19,7 @@ from tests.support.ledger_records import rows
 from tests.support.stack import AUTH, private_state
 from tests.support.vendor import Answer, Vendor, completion
 
+pytestmark = pytest.mark.timeout(180)
 LIMIT_S = 45
 BODY = {"model": "openai/gpt-test", "messages": [{"role": "user", "content": "hello"}], "max_completion_tokens": 50}
 

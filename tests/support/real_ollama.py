@@ -1,7 +1,10 @@
 """A real Ollama server with models that the tests make themselves.
 
-`OLLAMA_BIN` names the program. With Go, Ollama builds without models and without a GPU:
-`go install github.com/ollama/ollama@latest`.
+`OLLAMA_BIN` names the program. With Go and a C++ compiler, Ollama builds without models and without a GPU, by
+`go install github.com/ollama/ollama@latest`. Where that ends with missing headers: Go leaves `vendor` folders out
+of a module's zip, and llama.cpp has three header-only libraries in one. Put `stb/stb_image.h`, `nlohmann/json.hpp`
+with `nlohmann/json_fwd.hpp`, and `miniaudio/miniaudio.h` into one folder, from a checkout of llama.cpp or from the
+libraries' own packages, and show it to the compiler: `CGO_CPPFLAGS=-I/that/folder`. `-p 1` keeps the build small.
 """
 
 import asyncio
