@@ -1,6 +1,7 @@
 """What the gateway itself needs: looked at in the background, so that asking for it costs nothing."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
@@ -17,6 +18,8 @@ from gateway.telemetry.metrics import Metrics
 _log = structlog.get_logger("gateway.health")
 _PAUSE_S: Final = 1.0
 _LIMIT_S: Final = 2.0
+_LOOKS: Final = 2
+"""How many looks in a row must fail: a single one may tell of our own load."""
 
 Status = Literal["ok", "degraded", "failed"]
 
@@ -51,6 +54,7 @@ class Dependencies:
         self._needs_redis = needs_redis
         self._writes = writes
         self._older = revisions()[:-1]
+        self._failures: Counter[str] = Counter()
         self._seen = {name: Dependency(name) for name in ("database", "migrations")}
         if redis is not None:
             self._seen["redis"] = Dependency("redis")
@@ -111,6 +115,9 @@ class Dependencies:
             self._note("redis", "ok")
 
     def _note(self, name: str, status: Status, detail: str = "") -> None:
+        self._failures[name] = 0 if status == "ok" else self._failures[name] + 1
+        if 0 < self._failures[name] < _LOOKS:
+            return
         before, self._seen[name] = self._seen[name], Dependency(name, status, detail)
         self._metrics.dependency_seen(name, up=status == "ok")
         if before.status != status:
