@@ -119,6 +119,7 @@ class App:
         self._gauges = StateGauges(metrics.registry, reservations=lambda: ledger.open, backlog=lambda: ledger.backlog)
         self._load = load
         self._keeping_up: list[asyncio.Task[None]] = []
+        self._drained = False
         self._traces = traces
         self._commit = commit
         self._retiring: set[asyncio.Task[None]] = set()
@@ -188,8 +189,9 @@ class App:
 
     async def drain(self, delay: float, grace: float) -> None:
         """Turn NOT_SERVING; `delay` seconds later take no new calls, and give those in hand `grace` seconds to end."""
-        if self.lifecycle.draining:
+        if self._drained:
             return
+        self._drained = True
         for task in self._keeping_up:
             task.cancel()
         self.lifecycle.drain()

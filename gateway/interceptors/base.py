@@ -18,6 +18,7 @@ from gateway.admission.keys import ANONYMOUS, Caller
 from gateway.errors import InvalidRequest
 from gateway.interceptors.answer_metadata import answer_pairs
 from gateway.interceptors.carried_headers import carry
+from gateway.interceptors.last import Last, has_last
 from gateway.telemetry.record import CallRecord
 
 Proceed = Callable[[], Awaitable[Any]]
@@ -90,8 +91,12 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         kind = ("stream" if handler.request_streaming else "unary") + (
             "_stream" if handler.response_streaming else "_unary"
         )
-        behavior = getattr(handler, kind)
-        run = _write_all if handler.response_streaming else _answer
+        behavior, respond = getattr(handler, kind), handler.response_serializer
+        run: Callable[..., Awaitable[Any]] = _write_all if handler.response_streaming else _answer
+        if respond is not None and has_last(
+            behavior
+        ):  # for gRPC such a stream is a unary answer, before which it writes bytes as they are
+            run, kind, respond = functools.partial(_write_until_last, respond), "unary_unary", None
         # One message is read here and not by gRPC, whose error for a broken one would tell of our inside.
         early, read = handler.request_deserializer, _as_it_is
         if not handler.request_streaming and early is not None:
@@ -113,7 +118,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             return await proceed()
 
         make = getattr(grpc, f"{kind}_rpc_method_handler")
-        lifted_handler: grpc.RpcMethodHandler[Any, Any] = make(lifted, early, handler.response_serializer)
+        lifted_handler: grpc.RpcMethodHandler[Any, Any] = make(lifted, early, respond)
         return lifted_handler
 
 
@@ -153,6 +158,28 @@ async def _write_all(
                 await _send_headers(rpc, message)
                 first = False
             await rpc.context.write(message)
+
+
+async def _write_until_last(
+    write: Callable[[Any], bytes],
+    behavior: Callable[..., AsyncIterator[Any]],
+    read: Callable[[Any], Any],
+    request: Any,
+    rpc: Rpc,
+) -> bytes:
+    """Write all messages but the last one, which is returned when the handler has come to its end."""
+    first, answer = True, b""
+    async with contextlib.aclosing(behavior(read(request), rpc.context)) as messages:  # type: ignore[type-var]  # as above
+        async for yielded in messages:
+            message = yielded.message if isinstance(yielded, Last) else yielded
+            if first:
+                await _send_headers(rpc, message)
+                first = False
+            if isinstance(yielded, Last):
+                answer = write(message)
+            else:
+                await rpc.context.write(write(message))
+    return answer
 
 
 async def _send_headers(rpc: Rpc, message: Any) -> None:

@@ -30,14 +30,14 @@ LARGE_BODY_BYTES: Final = 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 """The longest wait that is passed on: a month, the longest window that vendors count in."""
 
-
 Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
 """Returns the row for a provider's answer that is not 200: its name, the status, the headers, the start of the body."""
 
 JSON_HEADERS: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 """What every request to a vendor says of itself; answers are small, or come in pieces that compression would delay."""
 
-_END_WAIT_S: Final = 0.1
+_END_WAIT_S: Final = 0.02
+"""The caller's last chunk waits for it, and vendors send the end with their own last chunk or right behind it."""
 
 
 def open_session(connect_timeout: float, hooks: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:

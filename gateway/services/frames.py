@@ -8,15 +8,16 @@ import msgspec
 from google.api.httpbody_pb2 import HttpBody
 
 from gateway.errors import GatewayError, InternalError, ProviderError
+from gateway.interceptors.last import Last
 from gateway.providers.base import Block
 from gateway.services.request_options import StreamMode
 from gateway.wire.completion import Chunk
 from gateway.wire.errors import error_body
-from gateway.wire.sse import event, payloads
+from gateway.wire.sse import DONE, event, payloads
 
 
-async def framed(blocks: AsyncGenerator[Block], mode: StreamMode) -> AsyncGenerator[HttpBody]:
-    """Yield the stream as HTTP body pieces.
+async def framed(blocks: AsyncGenerator[Block], mode: StreamMode) -> AsyncGenerator[HttpBody | Last]:
+    """Yield the stream as HTTP body pieces, the last of which may be empty.
 
     Any error after the first piece becomes a last piece, in the mode's own form and without `[DONE]`, and is raised
     then, so that the RPC's status tells it too.
@@ -26,7 +27,10 @@ async def framed(blocks: AsyncGenerator[Block], mode: StreamMode) -> AsyncGenera
     try:
         async with contextlib.aclosing(blocks):
             async for block in blocks:
-                if data := frame(block):
+                data = frame(block)
+                if block.endswith(DONE):
+                    yield Last(HttpBody(content_type=content_type, data=data))
+                elif data:
                     yield HttpBody(content_type=content_type, data=data)
                     content_type = None  # Envoy reads it from the first piece only
     except Exception as exc:

@@ -12,6 +12,7 @@ from gateway.dispatch.chat import ChatDispatcher
 from gateway.dispatch.directory import ModelDirectory
 from gateway.dispatch.embeddings import EmbeddingDispatcher
 from gateway.interceptors.base import current_rpc
+from gateway.interceptors.last import Last, ends_with_last
 from gateway.services.frames import framed
 from gateway.services.model_codec import model_json
 from gateway.services.request_options import caller, stream_mode
@@ -31,15 +32,16 @@ class OpenAIService(OpenAIServiceServicer):
         self._embeddings = embeddings
         self._directory = directory
 
-    def ChatCompletions(
+    @ends_with_last
+    def ChatCompletions(  # type: ignore[override]  # the stub knows nothing of `Last`
         self, request: pb.OpenAIServiceChatCompletionsRequest, context: Context
-    ) -> AsyncGenerator[HttpBody]:
+    ) -> AsyncGenerator[HttpBody | Last]:
         ask = ChatAsk.parse(request.body.data, provider=request.provider, **caller())
         mode = stream_mode(current_rpc(), request.stream_mode, body_streams=bool(ask.request.stream))
         return self._whole(ask) if mode is None else framed(self._chat.stream(ask), mode)
 
-    async def _whole(self, ask: ChatAsk) -> AsyncGenerator[HttpBody]:
-        yield HttpBody(content_type=_JSON, data=await self._chat.complete(ask))
+    async def _whole(self, ask: ChatAsk) -> AsyncGenerator[HttpBody | Last]:
+        yield Last(HttpBody(content_type=_JSON, data=await self._chat.complete(ask)))
 
     async def Embeddings(self, request: pb.OpenAIServiceEmbeddingsRequest, context: Context) -> HttpBody:
         ask = EmbeddingAsk.parse(request.body.data, provider=request.provider, **caller())
