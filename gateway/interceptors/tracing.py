@@ -57,27 +57,26 @@ class TracingInterceptor:
     def _describe(self, span: Span, rpc: Rpc, failure: BaseException | None) -> None:
         service, _, method = rpc.method[1:].partition("/")
         record = rpc.record
-        span.set_attributes(
-            {
-                "openinference.span.kind": "CHAIN",
-                "rpc.system": "grpc",
-                "rpc.service": service,
-                "rpc.method": method,
-                "llmgateway.edge": "http" if rpc.from_http else "grpc",
-                "llmgateway.request_id": rpc.request_id,
-                "llmgateway.key_id": rpc.caller.key_id,
-                "llmgateway.attempts": record.attempts,
-            }
-        )
+        said: dict[str, str | int] = {
+            "openinference.span.kind": "CHAIN",
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": method,
+            "llmgateway.edge": "http" if rpc.from_http else "grpc",
+            "llmgateway.request_id": rpc.request_id,
+            "llmgateway.key_id": rpc.caller.key_id,
+            "llmgateway.attempts": record.attempts,
+        }
         if rpc.caller.project_id is not None:
-            span.set_attribute(PROJECT, rpc.caller.project_id)
+            said[PROJECT] = rpc.caller.project_id
         if rpc.from_http:
-            span.set_attribute("http.route", route(rpc))
+            said["http.route"] = route(rpc)
         if record.cost_nano is not None:
-            span.set_attribute("llmgateway.cost_nano_usd", record.cost_nano)
+            said["llmgateway.cost_nano_usd"] = record.cost_nano
         if record.provider is not None and record.model is not None:
-            span.set_attributes({"llmgateway.provider": record.provider, "llmgateway.model": shown_name(record.model)})
+            said |= {"llmgateway.provider": record.provider, "llmgateway.model": shown_name(record.model)}
         if isinstance(failure, GatewayError) and failure.http_status < 500:
-            span.set_attributes({"error.type": failure.reason.value, "http.response.status_code": failure.http_status})
+            said |= {"error.type": failure.reason.value, "http.response.status_code": failure.http_status}
         elif failure is not None:
             mark_failed(span, failure)
+        span.set_attributes(said)
