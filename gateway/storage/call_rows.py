@@ -1,7 +1,8 @@
 """The SQL of the ledger: what is written, marked and summed."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,17 +16,13 @@ from gateway.storage.tables import Call
 
 _CALLS: Final[Any] = Call.__table__  # typed as FromClause, is a Table
 _OPEN: Final[sa.ColumnElement[str]] = sa.literal_column("'open'")
-_SETTLED: Final = tuple(field.name for field in structs.fields(Settlement) if field.name != "id")
-_UNSETTLED: Final[dict[str, Any]] = {
+_RESERVED: Final = tuple(field.name for field in structs.fields(Reservation))
+_ENDED: Final = tuple(field.name for field in structs.fields(Settlement))
+_SETTLED: Final = tuple(name for name in _ENDED if name != "id")
+_OPEN_FIELDS: Final[dict[str, Any]] = dict.fromkeys(_ENDED, 0) | {
     "state": "open",
-    "prompt_tokens": 0,
-    "cached_tokens": 0,
-    "completion_tokens": 0,
-    "reasoning_tokens": 0,
-    "cost_nano": 0,
     "usage_source": "",
     "outcome": "",
-    "attempts": 0,
     "first_token_ms": None,
     "total_ms": None,
     "settled_at": None,
@@ -55,31 +52,45 @@ async def store(connection: AsyncConnection, records: Iterable[Reservation | Set
 
     A settlement without its reservation, before or among the records, is dropped: the call is unknown.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    settlements: list[dict[str, Any]] = []
+    begun: dict[str, Reservation] = {}
+    ended: dict[str, Settlement] = {}
     for record in records:
-        fields = structs.asdict(record)
         if isinstance(record, Reservation):
-            rows[record.id] = _UNSETTLED | fields
-            continue
-        row = rows.get(record.id)
-        if row is None:
-            fields["call_id"] = record.id
-            settlements.append(fields)
-        elif row["state"] == "open":
-            row.update(fields)
+            begun[record.id] = record
+        else:
+            ended.setdefault(record.id, record)
     upsert, settle = _statements(connection.dialect)
-    for (sql, order), batch in ((upsert, list(rows.values())), (settle, settlements)):
-        if batch:
-            await connection.exec_driver_sql(sql, [tuple(row[name] for name in order) for row in batch])
+    whole = [
+        (*structs.astuple(call), *(structs.astuple(end) if (end := ended.get(call.id)) else _no_end(call)))
+        for call in begun.values()
+    ]
+    ends = [structs.astuple(end) for end in ended.values() if end.id not in begun]
+    for (sql, parameters), rows in ((upsert, whole), (settle, ends)):
+        if rows:
+            await connection.exec_driver_sql(sql, list(map(parameters, rows)))
+
+
+def _no_end(call: Reservation) -> tuple[Any, ...]:
+    """Return what stands in a row in place of the fields of a settlement while the call runs."""
+    known = {"id": call.id, "provider": call.provider, "model": call.model, "payer": call.payer}
+    return tuple((_OPEN_FIELDS | known | {"price_source": call.price_source}).values())
+
+
+Statement = tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
 @functools.cache
-def _statements(dialect: Dialect) -> tuple[tuple[str, list[str]], tuple[str, list[str]]]:
-    """Return the driver's SQL and the order of its parameters: SQLAlchemy's own way to them costs 10 µs a row."""
+def _statements(dialect: Dialect) -> tuple[Statement, Statement]:
+    """Return the SQL of the driver and what makes its parameters: SQLAlchemy's own way to them costs 10 µs a row."""
     upsert = _UPSERTS[dialect.name].compile(dialect=dialect)
     settle = _SETTLE.compile(dialect=dialect)
-    return (str(upsert), list(upsert.positiontup or ())), (str(settle), list(settle.positiontup or ()))
+    # Of what a reservation and its end both tell, the end's word counts: it stands behind.
+    whole = {name: place for place, name in enumerate((*_RESERVED, *_ENDED))}
+    end = {"call_id" if name == "id" else name: place for place, name in enumerate(_ENDED)}
+    return (
+        (str(upsert), itemgetter(*(whole[name] for name in upsert.positiontup or ()))),
+        (str(settle), itemgetter(*(end[name] for name in settle.positiontup or ()))),
+    )
 
 
 async def expire(connection: AsyncConnection, now: int, owner: str | None = None) -> list[Expired]:
