@@ -16,7 +16,6 @@ import pytest
 from gateway.config import ENVIRONMENT, Secret, load
 from tests.support.command import ROOT, Command, environment_of, running_command
 from tests.support.error_rows import ROWS
-from tools import feature_table
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -153,11 +152,6 @@ def test_the_table_of_errors_is_the_error_table() -> None:
     }
 
     assert documented == expected
-
-
-def test_the_table_of_features_is_what_the_corpus_proves() -> None:
-    """Made from the cases; `python tools/feature_table.py` writes it anew."""
-    assert feature_table.with_table(README) == README
 
 
 def test_the_example_configurations_are_valid(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Writes the README's table of features and providers from the corpus in `tests/contract`.
+"""Writes the table of features and providers from the corpus in `tests/contract`.
 
-`PYTHONPATH=.:generated python tools/feature_table.py` rewrites the table in README.md; `--check` only compares, and
-fails when it is old. `make generate` and `make generated` do so too.
+`PYTHONPATH=.:generated python tools/feature_table.py` rewrites the table in docs/providers.md; `--check` only
+compares, and fails when it is old. `make generate` and `make generated` do so too.
 """
 
 import sys
@@ -13,7 +13,7 @@ from tests.contract.case import Column, Refused, Sends
 from tests.contract.cases import vectors
 from tests.contract.cases.all_cases import CASES
 
-README: Final = Path(__file__).parents[1] / "README.md"
+PAGE: Final = Path(__file__).parents[1] / "docs/providers.md"
 BEGIN, END = "<!-- features: made by tools/feature_table.py -->\n", "<!-- end of features -->"
 PROVIDERS: Final = {
     "openai": "OpenAI and compatible",
@@ -56,20 +56,20 @@ def _word(columns: Iterable[Column]) -> str:
 
 
 def with_table(text: str) -> str:
-    """Return the README with the table between its two marks. Raises ValueError without them."""
+    """Return the page with the table between its two marks. Raises ValueError without them."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.md lacks the lines {BEGIN.strip()} and {END}")
+        raise ValueError(f"PAGE.md lacks the lines {BEGIN.strip()} and {END}")
     return before + begin + "\n" + table() + "\n" + end + after
 
 
 def main() -> None:
-    text = README.read_text("utf-8")
+    text = PAGE.read_text("utf-8")
     made = with_table(text)
     if "--check" in sys.argv[1:]:
-        sys.exit(made != text and "README.md: the table of features is old; run python tools/feature_table.py")
-    README.write_text(made, "utf-8")
+        sys.exit(made != text and "PAGE.md: the table of features is old; run python tools/feature_table.py")
+    PAGE.write_text(made, "utf-8")
 
 
 if __name__ == "__main__":

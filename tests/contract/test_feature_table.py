@@ -1,14 +1,14 @@
-"""The README's table of features and providers is what the corpus shows."""
+"""The table of features and providers is what the corpus shows."""
 
 import pytest
 
 from tests.contract.cases.all_cases import CASES
-from tools.feature_table import BEGIN, PROVIDERS, README, table, with_table
+from tools.feature_table import BEGIN, PAGE, PROVIDERS, table, with_table
 
 
-def test_the_readme_is_in_step() -> None:
+def test_the_page_is_in_step() -> None:
     """`python tools/feature_table.py` makes it anew."""
-    text = README.read_text("utf-8")
+    text = PAGE.read_text("utf-8")
 
     assert with_table(text) == text
 
@@ -23,7 +23,7 @@ def test_every_feature_has_a_row_and_every_provider_a_column() -> None:
     assert all("yes" in row for row in rows)
 
 
-def test_a_readme_without_the_marks_is_an_error() -> None:
+def test_a_page_without_the_marks_is_an_error() -> None:
     """The table cannot vanish unseen."""
     with pytest.raises(ValueError, match="lacks the lines"):
         with_table("# nothing here\n" + BEGIN)
