@@ -254,8 +254,11 @@ def _retry_policy(settings: EnvoySettings) -> dict[str, Any]:
 
 
 def _paths(bindings: Iterable[Binding]) -> Iterable[tuple[str, str | None, str]]:
-    """Yields each path template of the contract, its pattern, and its methods as the header `allow` has them."""
-    ordered = sorted(bindings, key=lambda binding: binding.template)
+    """Yields each path template of the contract, its pattern, and its methods as the header `allow` has them.
+
+    Plain paths come first: Envoy tries routes one by one, and those without a pattern are most of the calls.
+    """
+    ordered = sorted(bindings, key=lambda binding: (binding.pattern() is not None, binding.template))
     for path, group in groupby(ordered, key=lambda binding: binding.template):
         same_path = list(group)
         yield path, same_path[0].pattern(), ", ".join(sorted({binding.method for binding in same_path}))
