@@ -1,6 +1,6 @@
 """Envoy's configuration: plain data built from settings, written as YAML."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -120,7 +120,7 @@ def _listeners(settings: EnvoySettings) -> list[dict[str, Any]]:
 
 
 def _listener(
-    settings: EnvoySettings, name: str, address: tuple[str, int], bindings: Iterable[Binding]
+    settings: EnvoySettings, name: str, address: tuple[str, int], bindings: Sequence[Binding]
 ) -> dict[str, Any]:
     """Return a listener whose callers reach the services of `bindings`, and those that have no HTTP routes."""
     return {
@@ -161,7 +161,7 @@ def _tls(settings: EnvoySettings) -> dict[str, Any]:
     }
 
 
-def _connection_manager(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[str, Any]:
+def _connection_manager(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[str, Any]:
     return {
         "@type": _type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "http",
@@ -211,7 +211,7 @@ def _text_of_400() -> dict[str, Any]:
     }
 
 
-def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[str, Any]:
+def _virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[str, Any]:
     """Requests are routed twice: as they come, and again by RPC when the transcoder has changed them.
 
     So a request that stays on the route of an HTTP path has a method that the contract does not know there.
@@ -254,7 +254,7 @@ def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[
     return host
 
 
-def _hidden_services(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
+def _hidden_services(bindings: Sequence[Binding]) -> list[dict[str, Any]]:
     """Return the route that ends native calls of AdminService where it is not among the services: UNIMPLEMENTED."""
     if any(binding.service == _ADMIN_SERVICE for binding in bindings):
         return []
@@ -277,7 +277,7 @@ def _retry_policy(settings: EnvoySettings) -> dict[str, Any]:
     }
 
 
-def _paths(bindings: Iterable[Binding]) -> Iterable[tuple[str, str | None, str]]:
+def _paths(bindings: Sequence[Binding]) -> Iterable[tuple[str, str | None, str]]:
     """Yields each path template of the contract, its pattern, and its methods as the header `allow` has them."""
     ordered = sorted(bindings, key=lambda binding: binding.template)
     for path, group in groupby(ordered, key=lambda binding: binding.template):
@@ -297,7 +297,7 @@ def _cors_policy(origins: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _http_filters(settings: EnvoySettings, bindings: Iterable[Binding]) -> list[dict[str, Any]]:
+def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[dict[str, Any]]:
     """Requests pass from first to last, responses back: errors.lua sees what the transcoder made of them.
 
     Nothing behind `whole-request` sees a request before all of it is there, so slow callers cost a worker nothing.

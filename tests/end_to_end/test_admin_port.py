@@ -45,7 +45,8 @@ async def ask(gateway: Operated, target: str, path: str) -> grpc.StatusCode:
         call = channel.unary_unary(path, request_serializer=None, response_deserializer=None)(
             b"", metadata=(("x-api-key", gateway.admin),), timeout=10
         )
-        return await call.code()
+        code: grpc.StatusCode = await call.code()
+        return code
 
 
 def path_of(route: Binding) -> str:
@@ -64,7 +65,7 @@ async def test_callers_port_has_no_route_of_operators(gateway: Operated, route: 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
 async def test_operators_port_has_every_route(gateway: Operated, route: Binding) -> None:
     """Also for a caller without the admin right, who is told that it is missing."""
-    body = None if route.method == "GET" else {}
+    body: Any = None if route.method == "GET" else {}
     reply = await gateway.call(route.method, path_of(route), body)
 
     assert (reply.status, reply.body["error"]["code"]) == (403, "permission_denied")
