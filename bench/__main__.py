@@ -73,6 +73,7 @@ def _targets(home: Path, wanted: Sequence[str], settings: dict[str, str]) -> Ite
                 "SERVICE_PORT": str(port),
                 "GRPC_PORT": str(grpc_port),
                 "METRICS_PORT": str(metrics_port),
+                "ADMIN_PORT": "0",
                 "ALLOWED_API_KEYS": _KEY,
                 "OPENAI_BASE_URL": f"{base}/v1",
                 "OPENAI_API_KEY": "x",

@@ -125,6 +125,8 @@ def envoy_settings(settings: Settings, upstreams: tuple[str, ...]) -> EnvoySetti
     return EnvoySettings(
         host=settings.service.host,
         port=settings.service.port,
+        admin_host=settings.service.admin_host,
+        admin_port=settings.service.admin_port,
         upstreams=upstreams,
         descriptor=GENERATED / "descriptor.binpb",
         max_body_bytes=settings.service.max_body_bytes,
@@ -142,23 +144,29 @@ def envoy_settings(settings: Settings, upstreams: tuple[str, ...]) -> EnvoySetti
 
 
 def _check_ports(settings: Settings, *, envoy: bool) -> Settings:
-    """Return the settings with every port 0 replaced by a free one. Raises StartError for a taken port."""
+    """Return the settings with every port 0 replaced by a free one, but for the operators' port, which 0 turns off.
+
+    Raises StartError for a taken port.
+    """
     service = settings.service
-    chosen = {}
-    for field, variable in (
-        *((("port", "SERVICE_PORT"),) if envoy else ()),
-        ("grpc_port", "GRPC_PORT"),
-        ("metrics_port", "METRICS_PORT"),
+    chosen: dict[str, int] = {}
+    for field, variable, host in (
+        *((("port", "SERVICE_PORT", service.host),) if envoy else ()),
+        ("grpc_port", "GRPC_PORT", service.host),
+        ("metrics_port", "METRICS_PORT", service.host),
+        *((("admin_port", "ADMIN_PORT", service.admin_host),) if envoy and service.admin_port else ()),
     ):
         port = getattr(service, field)
-        family = socket.AF_INET6 if ":" in service.host else socket.AF_INET
+        if port in chosen.values():
+            raise StartError(f"port {port} is named twice: set {variable} to another")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((service.host, port))
+                probe.bind((host, port))
             except OSError as exc:
                 raise StartError(
-                    f"port {port} on {service.host} cannot be used ({os.strerror(exc.errno or 0)}): "
+                    f"port {port} on {host} cannot be used ({os.strerror(exc.errno or 0)}): "
                     f"stop what listens there, or set {variable}"
                 ) from None
             chosen[field] = probe.getsockname()[1]
@@ -206,7 +214,7 @@ async def _until_ready(settings: Settings) -> None:
     With TLS it need not have a certificate that we would trust, and may want one that we do not have, so that it
     listens has to do.
     """
-    host, port = _host(settings), settings.service.port
+    host, port = _host(settings.service.host), settings.service.port
     deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
         while True:
@@ -240,8 +248,8 @@ async def _steered(workers: Workers, stop: asyncio.Event) -> AsyncIterator[None]
         yield
 
 
-def _host(settings: Settings) -> str:
-    host = settings.service.host
+def _host(host: str) -> str:
+    """Return a host to connect to, fit for a URL, for one to listen on."""
     if host in {"0.0.0.0", "::"}:
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
@@ -265,8 +273,8 @@ def _not_shared(storage: StorageSettings, workers: int) -> list[str]:
 
 def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
     service = settings.service
-    host = _host(settings)
-    public = f"{'https' if service.tls_cert_file else 'http'}://{host}:{service.port}"
+    host, scheme = _host(service.host), "https" if service.tls_cert_file else "http"
+    public, admin = f"{scheme}://{host}:{service.port}", f"{scheme}://{_host(service.admin_host)}:{service.admin_port}"
     shown = key.reveal() if key is not None else "YOUR_KEY"
     lines = [
         "",
@@ -279,6 +287,8 @@ def _print_banner(settings: Settings, key: Secret | None, plan: Plan) -> None:
         f"  gRPC only       {host}:{service.grpc_port}",
         f"  metrics         http://{host}:{service.metrics_port}/metrics",
     ]
+    if plan.envoy and service.admin_port:
+        lines.append(f"  operators       {admin}/admin/v1   (with a key made by `keys create --admin`)")
     if plan.workers > 1:
         lines += _not_shared(settings.storage, plan.workers)
     if key is not None:

@@ -32,6 +32,8 @@ VALUES = {
     "SERVICE_PORT": ("81", 81),
     "GRPC_PORT": ("82", 82),
     "METRICS_PORT": ("83", 83),
+    "ADMIN_HOST": ("::1", "::1"),
+    "ADMIN_PORT": ("0", 0),
     "MAX_BODY_BYTES": ("2048", 2048),
     "SHUTDOWN_GRACE_S": ("1.5", 1.5),
     "ALLOWED_API_KEYS": (" a , b ,, ", (Secret("a"), Secret("b"))),

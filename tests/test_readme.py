@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.config import ENVIRONMENT, Secret, load
-from tests.support.command import ROOT, Command, environment_of, running_command
+from tests.support.command import PORTS, ROOT, Command, environment_of, running_command
 from tests.support.error_rows import ROWS
 
 README = (ROOT / "README.md").read_text()
@@ -48,7 +48,7 @@ async def command(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Com
 
 def here(text: str, command: Command) -> str:
     """Put this run's ports in place of the README's."""
-    for documented, name in (("8080", "SERVICE_PORT"), ("50051", "GRPC_PORT"), ("9464", "METRICS_PORT")):
+    for documented, name in zip(("8080", "50051", "9464", "9465"), PORTS, strict=True):
         text = text.replace(f"127.0.0.1:{documented}", f"127.0.0.1:{command.ports[name]}")
     return text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.command import finished, running_command
+from tests.support.command import PORTS, finished, running_command
 from tests.support.databases import postgres_database
 from tests.support.envoy import free_port
 from tests.support.redis import running_redis
@@ -70,6 +70,7 @@ async def test_the_banner_names_addresses_and_key(tmp_path: Path) -> None:
     assert command.url in command.banner
     assert f"127.0.0.1:{ports['GRPC_PORT']}" in command.banner
     assert f"127.0.0.1:{ports['METRICS_PORT']}/metrics" in command.banner
+    assert f"http://127.0.0.1:{ports['ADMIN_PORT']}/admin/v1" in command.banner
     assert command.key.startswith("sk-dev-")
     assert "llmgateway_in_flight" in metrics
 
@@ -143,10 +144,10 @@ async def _readable(descriptor: int) -> bool:
     return bool(await asyncio.wait_for(ended, 20))
 
 
-@pytest.mark.parametrize("variable", ["SERVICE_PORT", "GRPC_PORT", "METRICS_PORT"])
+@pytest.mark.parametrize("variable", PORTS)
 async def test_a_taken_port_is_named_in_one_line(variable: str) -> None:
     """The number, and the setting that moves it."""
-    ports = {name: str(free_port()) for name in ("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT")}
+    ports = {name: str(free_port()) for name in PORTS}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = str(listener.getsockname()[1])
         code, output, errors = await finished("run", settings={**ports, variable: taken})
@@ -155,6 +156,24 @@ async def test_a_taken_port_is_named_in_one_line(variable: str) -> None:
     assert len(errors.splitlines()) == 1
     assert taken in errors
     assert variable in errors
+
+
+async def test_a_port_that_two_settings_name_is_named_in_one_line() -> None:
+    """Operators have a port of their own, also where somebody wants it to be everyone's."""
+    port = str(free_port())
+    ports = {"GRPC_PORT": "0", "METRICS_PORT": "0", "SERVICE_PORT": port, "ADMIN_PORT": port}
+    code, output, errors = await finished("run", settings=ports)
+
+    assert (code, output) == (1, "")
+    assert errors == f"llmgateway: port {port} is named twice: set ADMIN_PORT to another\n"
+
+
+async def test_operators_need_no_port(tmp_path: Path) -> None:
+    """With ADMIN_PORT=0 it starts without one, and says nothing of one."""
+    async with running_command(tmp_path, {"ADMIN_PORT": "0"}) as command:
+        pass
+
+    assert "operators" not in command.banner
 
 
 async def test_serve_names_a_taken_port_too() -> None:
@@ -170,7 +189,7 @@ async def test_serve_names_a_taken_port_too() -> None:
 
 async def test_envoy_that_is_missing_says_so(tmp_path: Path) -> None:
     """In one line, before anything is started."""
-    ports = {name: str(free_port()) for name in ("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT")}
+    ports = {name: str(free_port()) for name in PORTS}
     code, _, errors = await finished("run", settings={**ports, "ENVOY_BIN": str(tmp_path / "no-envoy")})
 
     assert code == 1

@@ -50,6 +50,8 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "SERVICE_PORT": ("service.port", _int),
     "GRPC_PORT": ("service.grpc_port", _int),
     "METRICS_PORT": ("service.metrics_port", _int),
+    "ADMIN_HOST": ("service.admin_host", str),
+    "ADMIN_PORT": ("service.admin_port", _int),
     "MAX_BODY_BYTES": ("service.max_body_bytes", _int),
     "TLS_CERT_FILE": ("service.tls_cert_file", str),
     "TLS_KEY_FILE": ("service.tls_key_file", str),

@@ -27,9 +27,12 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     grpc_port: Port = 50051
     """gRPC without Envoy."""
     metrics_port: Port = 9464
+    admin_host: str = "127.0.0.1"
+    admin_port: Port = 9465
+    """Envoy for operators: what `port` has, and AdminService, which is nowhere else behind Envoy. 0: no such port."""
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 20 * 1024 * 1024
     tls_cert_file: str = ""
-    """The PEM certificate, its chain behind it, of both ports that callers use; empty: no TLS."""
+    """The PEM certificate, its chain behind it, of Envoy's ports and of `grpc_port`; empty: no TLS."""
     tls_key_file: str = ""
     tls_client_ca_file: str = ""
     """Callers need a certificate of one of these authorities; empty: they need none."""

@@ -1,6 +1,6 @@
 """Envoy's configuration: plain data built from settings, written as YAML."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +12,7 @@ from gateway.bindings import Binding, read_bindings
 
 _HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default settings. Do not edit.\n"
 _ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")
+_ADMIN_SERVICE: Final = "llmgateway.v1.AdminService"
 _CLUSTER: Final = "gateway"
 _REFLECTION: Final = "reflection"
 _CORS: Final = "cors"
@@ -52,6 +53,8 @@ _MAX_REFLECTIONS: Final = 100
 class EnvoySettings:
     """What of the gateway's settings Envoy has to know.
 
+    `host` and `port` are for everyone and do not know AdminService. `admin_host` and `admin_port` do, beside all that
+    the others have; an `admin_port` of 0 means that there is no such listener.
     `upstreams` are the unix sockets of the workers; a call goes to the one with fewer calls. `descriptor` is a
     serialised `FileDescriptorSet`: read while rendering and again by Envoy, so a relative path is relative to the
     working directory of both. `request_read_timeout_s` bounds the arrival of a whole request, against slow callers.
@@ -63,6 +66,8 @@ class EnvoySettings:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 9465
     upstreams: tuple[str, ...] = ("run/worker-0.sock",)
     descriptor: Path = Path("generated/descriptor.binpb")
     max_body_bytes: int = 20 * 1024 * 1024
@@ -84,7 +89,7 @@ def render(settings: EnvoySettings) -> str:
     """
     bootstrap = {
         "static_resources": {
-            "listeners": [_listener(settings)],
+            "listeners": _listeners(settings),
             "clusters": [_cluster(settings, _CLUSTER, _UNBOUNDED), _cluster(settings, _REFLECTION, _MAX_REFLECTIONS)],
         },
         "stats_config": {"stats_matcher": {"reject_all": True}},
@@ -105,10 +110,22 @@ def render(settings: EnvoySettings) -> str:
     return _HEADER + yaml.dump(bootstrap, Dumper=_Dumper, sort_keys=False, width=120)
 
 
-def _listener(settings: EnvoySettings) -> dict[str, Any]:
+def _listeners(settings: EnvoySettings) -> list[dict[str, Any]]:
+    bindings = read_bindings(settings.descriptor)
+    public = [binding for binding in bindings if binding.service != _ADMIN_SERVICE]
+    listeners = [_listener(settings, "http", (settings.host, settings.port), public)]
+    if settings.admin_port:
+        listeners.append(_listener(settings, "admin", (settings.admin_host, settings.admin_port), bindings))
+    return listeners
+
+
+def _listener(
+    settings: EnvoySettings, name: str, address: tuple[str, int], bindings: Sequence[Binding]
+) -> dict[str, Any]:
+    """Return a listener whose callers reach the services of `bindings`, and those that have no HTTP routes."""
     return {
-        "name": "http",
-        "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
+        "name": name,
+        "address": {"socket_address": {"address": address[0], "port_value": address[1]}},
         "enable_reuse_port": False,  # else a second Envoy could take the same port and half of the calls
         "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
         "filter_chains": [
@@ -117,7 +134,7 @@ def _listener(settings: EnvoySettings) -> dict[str, Any]:
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(settings),
+                        "typed_config": _connection_manager(settings, bindings),
                     }
                 ],
             }
@@ -144,8 +161,7 @@ def _tls(settings: EnvoySettings) -> dict[str, Any]:
     }
 
 
-def _connection_manager(settings: EnvoySettings) -> dict[str, Any]:
-    bindings = read_bindings(settings.descriptor)
+def _connection_manager(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[str, Any]:
     return {
         "@type": _type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "http",
@@ -195,7 +211,7 @@ def _text_of_400() -> dict[str, Any]:
     }
 
 
-def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[str, Any]:
+def _virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[str, Any]:
     """Requests are routed twice: as they come, and again by RPC when the transcoder has changed them.
 
     So a request that stays on the route of an HTTP path has a method that the contract does not know there.
@@ -213,6 +229,7 @@ def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[
                     _WHOLE_REQUEST: {"@type": _type("filters.http.buffer.v3.BufferPerRoute"), "disabled": True}
                 },
             },
+            *_hidden_services(bindings),
             {"match": {"prefix": "/", "grpc": {}}, "route": to_gateway},
             {
                 "match": {"path": _TOO_LARGE, "headers": [{"name": "x-too-large", "present_match": True}]},
@@ -237,6 +254,13 @@ def _virtual_host(settings: EnvoySettings, bindings: Iterable[Binding]) -> dict[
     return host
 
 
+def _hidden_services(bindings: Sequence[Binding]) -> list[dict[str, Any]]:
+    """Return the route that ends native calls of AdminService where it is not among the services: UNIMPLEMENTED."""
+    if any(binding.service == _ADMIN_SERVICE for binding in bindings):
+        return []
+    return [{"match": {"prefix": f"/{_ADMIN_SERVICE}/"}, "direct_response": {"status": 404}}]
+
+
 def _retry_policy(settings: EnvoySettings) -> dict[str, Any]:
     """A call is sent again only when no worker has begun it: one that shuts down answers new calls with CANCELLED."""
     return {
@@ -253,7 +277,7 @@ def _retry_policy(settings: EnvoySettings) -> dict[str, Any]:
     }
 
 
-def _paths(bindings: Iterable[Binding]) -> Iterable[tuple[str, str | None, str]]:
+def _paths(bindings: Sequence[Binding]) -> Iterable[tuple[str, str | None, str]]:
     """Yields each path template of the contract, its pattern, and its methods as the header `allow` has them.
 
     Plain paths come first: Envoy tries routes one by one, and those without a pattern are most of the calls.
@@ -276,7 +300,7 @@ def _cors_policy(origins: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _http_filters(settings: EnvoySettings, bindings: Iterable[Binding]) -> list[dict[str, Any]]:
+def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[dict[str, Any]]:
     """Requests pass from first to last, responses back: errors.lua sees what the transcoder made of them.
 
     Nothing behind `whole-request` sees a request before all of it is there, so slow callers cost a worker nothing.

@@ -144,14 +144,16 @@ async def test_the_command_starts_with_tls(authority: Authority, tmp_path: Path)
     }
     async with running_command(tmp_path, settings) as command:
         assert f"https://127.0.0.1:{command.ports['SERVICE_PORT']}/v1" in command.banner
+        assert f"https://127.0.0.1:{command.ports['ADMIN_PORT']}/admin/v1" in command.banner
         trust = ssl.create_default_context(cafile=str(authority.root))
         client = authority.issue("client")
         trust.load_cert_chain(client.certificate, client.key)
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as http,
             http.get(command.url.replace("http:", "https:") + "/readyz") as answer,
+            http.get(f"https://127.0.0.1:{command.ports['ADMIN_PORT']}/readyz") as to_operators,
         ):
-            assert answer.status == 200
+            assert (answer.status, to_operators.status) == (200, 200)
 
 
 async def test_a_wrong_file_stops_the_start(tmp_path: Path) -> None:

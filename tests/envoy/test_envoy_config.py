@@ -44,8 +44,17 @@ def test_envoy_accepts_it(settings: EnvoySettings, tmp_path: Path) -> None:
 
 def parts_of(settings: EnvoySettings) -> tuple[dict[str, Any], dict[str, Any]]:
     resources = yaml.safe_load(render(settings))["static_resources"]
-    manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-    return manager, resources["clusters"][0]
+    return manager_of(resources["listeners"][0]), resources["clusters"][0]
+
+
+def listeners_of(settings: EnvoySettings) -> list[dict[str, Any]]:
+    listeners: list[dict[str, Any]] = yaml.safe_load(render(settings))["static_resources"]["listeners"]
+    return listeners
+
+
+def manager_of(listener: dict[str, Any]) -> dict[str, Any]:
+    manager: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    return manager
 
 
 def transcoder_of(manager: dict[str, Any]) -> dict[str, Any]:
@@ -80,11 +89,24 @@ def test_what_is_off_is_absent() -> None:
 
 def test_every_service_with_http_bindings_is_transcoded() -> None:
     """The list of services follows the contract's annotations; native-only services are not in it."""
-    manager, _ = parts_of(EnvoySettings())
-    transcoder = transcoder_of(manager)
-    assert transcoder["services"] == list(dict.fromkeys(each.service for each in read_bindings(DESCRIPTOR)))
-    assert "llmgateway.v1.OpenAIService" in transcoder["services"]
-    assert "llmgateway.v1.ChatService" not in transcoder["services"]
+    public, admin = (transcoder_of(manager_of(listener))["services"] for listener in listeners_of(EnvoySettings()))
+    assert admin == list(dict.fromkeys(each.service for each in read_bindings(DESCRIPTOR)))
+    assert public == [service for service in admin if service != "llmgateway.v1.AdminService"]
+    assert "llmgateway.v1.OpenAIService" in public
+    assert "llmgateway.v1.ChatService" not in admin
+
+
+def test_operators_have_an_address_of_their_own() -> None:
+    """Loopback's, with the TLS of the other; a port of 0 leaves everyone's alone."""
+    secured = EnvoySettings(host="0.0.0.0", tls_cert_file="c.pem", tls_key_file="k.pem", tls_client_ca_file="ca.pem")
+    public, admin = listeners_of(secured)
+    (alone,) = listeners_of(EnvoySettings(admin_port=0))
+
+    assert admin["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9465}
+    assert public["address"]["socket_address"] == {"address": "0.0.0.0", "port_value": 8080}
+    assert admin["filter_chains"][0]["transport_socket"] == public["filter_chains"][0]["transport_socket"]
+    assert alone["name"] == public["name"]
+    assert "/admin/v1" not in str(manager_of(alone)["route_config"])
 
 
 @pytest.mark.parametrize(

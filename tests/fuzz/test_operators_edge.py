@@ -47,7 +47,8 @@ async def operator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Op
 async def test_any_admin_request(operator: Operated, path: str, method: str, body: Any, query: dict[str, str]) -> None:
     """Fields that exist and fields that do not, with any value."""
     data, headers = compact(body), {"authorization": f"Bearer {operator.admin}", "content-type": "application/json"}
-    url = URL(operator.stack.url + path).with_query(query)
+    base = operator.stack.admin_url if path.startswith("/admin/") else operator.stack.url
+    url = URL(base + path).with_query(query)
     async with aiohttp.ClientSession() as http, http.request(method, url, data=data, headers=headers) as response:
         answer = await response.read()
     check_http(response.status, response.headers.get("content-type", ""), answer, f"{url} {data!r}")

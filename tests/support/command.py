@@ -17,8 +17,9 @@ from tests.support.envoy import free_port
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 40
 STOP_LIMIT_S = 30
+PORTS = ("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT", "ADMIN_PORT")
 _OURS = re.compile(
-    r"^(SERVICE|GRPC|METRICS|MAX_|SHUTDOWN|ALLOWED|REQUIRE|CORS|ENABLE|AI_|DATABASE_|REDIS_|JOURNAL_|GATEWAY_|UNKNOWN_|REQUEST_|PROVIDER_|STREAM_|FIRST_|LOG_)"
+    r"^(SERVICE|ADMIN_|GRPC|METRICS|MAX_|SHUTDOWN|ALLOWED|REQUIRE|CORS|ENABLE|AI_|DATABASE_|REDIS_|JOURNAL_|GATEWAY_|UNKNOWN_|REQUEST_|PROVIDER_|STREAM_|FIRST_|LOG_)"
 )
 
 
@@ -107,7 +108,7 @@ async def running_command(
     directory: Path, settings: Mapping[str, str] | None = None, *arguments: str
 ) -> AsyncIterator[Command]:
     """Start `run` on free ports and yield it when it says that it is ready; end it afterwards."""
-    ports = {name: free_port() for name in ("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT")}
+    ports = {name: free_port() for name in PORTS}
     log = directory / "stderr.log"
     database = f"sqlite:///{directory}/gateway.db"
     with log.open("wb") as errors:

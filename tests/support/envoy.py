@@ -28,6 +28,7 @@ def settings_for(directory: Path) -> EnvoySettings:
     """Returns settings with a small body limit, one origin and the socket `gateway.sock` in `directory`."""
     return EnvoySettings(
         port=0,
+        admin_port=0,
         upstreams=(str(directory / "gateway.sock"),),
         descriptor=DESCRIPTOR,
         max_body_bytes=MAX_BODY_BYTES,
@@ -76,8 +77,10 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 async def _listens(settings: EnvoySettings) -> bool:
+    addresses = [(settings.host, settings.port), (settings.admin_host, settings.admin_port)]
     with suppress(OSError):
-        _, writer = await asyncio.open_connection(settings.host, settings.port)
-        writer.close()
+        for host, port in addresses if settings.admin_port else addresses[:1]:
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
         return True
     return False

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.command import PORTS
 from tests.support.envoy import free_port
 from tests.support.stack import WITHOUT_LIMITS, private_state
 
@@ -100,7 +101,7 @@ async def running_gateway(
     """
     config = directory / "gateway.yaml"
     config.write_text(yaml)
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port() for _ in PORTS]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", command, *arguments),
         env={
@@ -108,7 +109,7 @@ async def running_gateway(
             "PYTHONPATH": f"{_ROOT}:{_ROOT / 'generated'}",
             "GATEWAY_CONFIG": str(config),
             "ALLOWED_API_KEYS": KEY,
-            **dict(zip(("SERVICE_PORT", "GRPC_PORT", "METRICS_PORT"), map(str, ports), strict=True)),
+            **dict(zip(PORTS, map(str, ports), strict=True)),
             **WITHOUT_LIMITS,
             **private_state(directory),
             **(environment or {}),

@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass
 class Operated:
-    """The gateway, its vendor, and the operator's secret."""
+    """The gateway, its vendor, the operator's secret, and a session at everyone's port."""
 
     stack: Stack
     vendor: Vendor
@@ -46,9 +46,16 @@ class Operated:
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str = KEY, query: Mapping[str, str] | None = None
     ) -> Reply:
-        """Send JSON and return the answer: JSON decoded, or text."""
+        """Send JSON and return the answer: JSON decoded, or text. Paths of operators go to their port."""
+        base = self.stack.admin_url if path.startswith("/admin/") else self.stack.url
+        return await self.call_at(base, method, path, body, key=key, query=query)
+
+    async def call_at(
+        self, base: str, method: str, path: str, body: Any = None, *, key: str, query: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Do the same at a port of the test's choice."""
         headers = {"authorization": f"Bearer {key}"}
-        async with self.http.request(method, path, json=body, params=query, headers=headers) as answer:
+        async with self.http.request(method, base + path, json=body, params=query, headers=headers) as answer:
             is_json = answer.content_type == "application/json"
             return Reply(answer.status, answer.headers, await (answer.json() if is_json else answer.text()))
 

@@ -13,16 +13,20 @@ from prometheus_client import CollectorRegistry
 from gateway.app import running
 from gateway.config import Settings, load
 from gateway.supervisor import envoy_settings
-from tests.support.envoy import running_envoy
+from tests.support.envoy import free_port, running_envoy
 
 KEY = "sk-test-0123456789"
 
 
 @dataclass
 class Stack:
-    """Where the gateway listens. `url` is Envoy's, `grpc` the worker's own address, `config` its YAML file."""
+    """Where the gateway listens. `url` is Envoy's, `grpc` the worker's own address, `config` its YAML file.
+
+    `admin_url` is Envoy's for operators.
+    """
 
     url: str
+    admin_url: str
     grpc: str
     registry: CollectorRegistry
     settings: Settings
@@ -64,7 +68,7 @@ async def running_stack(directory: Path, environment: Mapping[str, str], yaml: s
     """Start a gateway with these environment variables and settings in YAML."""
     config = directory / "gateway.yaml"
     config.write_text(yaml)
-    variables = {**UNLIMITED, **private_state(directory), **environment}
+    variables = {**UNLIMITED, **private_state(directory), "ADMIN_PORT": str(free_port()), **environment}
     settings = load(variables, config)
     socket = directory / "worker.sock"
     registry = CollectorRegistry()
@@ -78,4 +82,5 @@ async def running_stack(directory: Path, environment: Mapping[str, str], yaml: s
             )
         )
         url = await stack.enter_async_context(running_envoy(envoy_settings(settings, (str(socket),)), directory))
-        yield Stack(url, f"127.0.0.1:{app.grpc_port}", registry, settings, config)
+        admin_url = f"http://127.0.0.1:{settings.service.admin_port}"
+        yield Stack(url, admin_url, f"127.0.0.1:{app.grpc_port}", registry, settings, config)
