@@ -5,6 +5,7 @@ How an error of the gateway reaches an HTTP caller is told in `errors.lua`.
 """
 
 from gateway.envoy.binary import EnvoyMissingError, envoy_binary
-from gateway.envoy.config import EnvoySettings, render
+from gateway.envoy.config import render
+from gateway.envoy.settings import EnvoySettings
 
 __all__ = ["EnvoyMissingError", "EnvoySettings", "envoy_binary", "render"]

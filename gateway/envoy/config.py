@@ -1,27 +1,29 @@
 """Envoy's configuration: plain data built from settings, written as YAML."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from gateway.bindings import Binding, read_bindings
+from gateway.envoy.names import (
+    ADMIN_SERVICE,
+    CLUSTER,
+    CORS,
+    ERRORS,
+    REFLECTION,
+    TOO_LARGE,
+    TRANSCODER,
+    TRANSCODER_TYPE,
+    WHOLE_REQUEST,
+    type_url,
+)
+from gateway.envoy.routes import virtual_host
+from gateway.envoy.settings import EnvoySettings
 
 _HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default settings. Do not edit.\n"
 _ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")
-_ADMIN_SERVICE: Final = "llmgateway.v1.AdminService"
-_CLUSTER: Final = "gateway"
-_REFLECTION: Final = "reflection"
-_CORS: Final = "cors"
-_ERRORS: Final = "errors"
-_WHOLE_REQUEST: Final = "whole-request"
-_TRANSCODER: Final = "transcoder"
-_TRANSCODER_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
-_TOO_LARGE: Final = "/too-large"
-"""Where errors.lua sends a request whose body it has thrown away; no caller's path gets there by itself."""
 _GRPC_RESOURCE_EXHAUSTED: Final = "8"
 
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
@@ -30,56 +32,11 @@ _MESSAGE_ROOM: Final = 64 * 1024
 """How much longer than a JSON body a gRPC message may be."""
 _MAX_HEADERS_KB: Final = 32
 _HEADERS_TIMEOUT_S: Final = 10.0
-_EXPOSED: Final = ",".join(
-    (
-        "*",  # is no wildcard for a page that sends credentials, so what it needs is named too
-        "retry-after",
-        "x-request-id",
-        *(
-            f"x-ratelimit-{what}-{metric}"
-            for metric in ("requests", "tokens")
-            for what in ("limit", "remaining", "reset")
-        ),
-    )
-)
 _BREAKERS: Final = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
 _UNBOUNDED: Final = 1_000_000
 """Envoy's circuit breakers default to 1024 calls at once; the gateway has its own limits."""
 _MAX_REFLECTIONS: Final = 100
 """Reflection is the one RPC that reaches a worker before its caller has sent everything."""
-
-
-@dataclass(frozen=True)
-class EnvoySettings:
-    """What of the gateway's settings Envoy has to know.
-
-    `host` and `port` are for everyone and do not know AdminService. `admin_host` and `admin_port` do, beside all that
-    the others have; an `admin_port` of 0 means that there is no such listener.
-    `upstreams` are the unix sockets of the workers; a call goes to the one with fewer calls. `descriptor` is a
-    serialised `FileDescriptorSet`: read while rendering and again by Envoy, so a relative path is relative to the
-    working directory of both. `request_read_timeout_s` bounds the arrival of a whole request, against slow callers.
-    There is no limit on the whole answer, because the gateway owns deadlines; `stream_idle_timeout_s` limits silence
-    and must be longer than any time-out of the gateway. `cors_allow_origins` are exact origins, or `*`; none means
-    no CORS. `tls_cert_file` and `tls_key_file` are PEM files, read by Envoy when it starts; without them it speaks no
-    TLS. With `tls_client_ca_file` callers need a certificate of one of its authorities.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    admin_host: str = "127.0.0.1"
-    admin_port: int = 9465
-    upstreams: tuple[str, ...] = ("run/worker-0.sock",)
-    descriptor: Path = Path("generated/descriptor.binpb")
-    max_body_bytes: int = 20 * 1024 * 1024
-    request_read_timeout_s: float = 60
-    stream_idle_timeout_s: float = 600
-    cors_allow_origins: tuple[str, ...] = ()
-    security_headers: bool = True
-    max_connections: int = 50_000
-    max_concurrent_streams: int = 1000
-    tls_cert_file: str = ""
-    tls_key_file: str = ""
-    tls_client_ca_file: str = ""
 
 
 def render(settings: EnvoySettings) -> str:
@@ -90,7 +47,7 @@ def render(settings: EnvoySettings) -> str:
     bootstrap = {
         "static_resources": {
             "listeners": _listeners(settings),
-            "clusters": [_cluster(settings, _CLUSTER, _UNBOUNDED), _cluster(settings, _REFLECTION, _MAX_REFLECTIONS)],
+            "clusters": [_cluster(settings, CLUSTER, _UNBOUNDED), _cluster(settings, REFLECTION, _MAX_REFLECTIONS)],
         },
         "stats_config": {"stats_matcher": {"reject_all": True}},
         # Without it Envoy keeps for ever what the most connections of its life took; with it, some five minutes.
@@ -100,7 +57,7 @@ def render(settings: EnvoySettings) -> str:
                 {
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
                     "typed_config": {
-                        "@type": _type("resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"),
+                        "@type": type_url("resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"),
                         "max_active_downstream_connections": settings.max_connections,
                     },
                 }
@@ -112,7 +69,7 @@ def render(settings: EnvoySettings) -> str:
 
 def _listeners(settings: EnvoySettings) -> list[dict[str, Any]]:
     bindings = read_bindings(settings.descriptor)
-    public = [binding for binding in bindings if binding.service != _ADMIN_SERVICE]
+    public = [binding for binding in bindings if binding.service != ADMIN_SERVICE]
     listeners = [_listener(settings, "http", (settings.host, settings.port), public)]
     if settings.admin_port:
         listeners.append(_listener(settings, "admin", (settings.admin_host, settings.admin_port), bindings))
@@ -154,7 +111,7 @@ def _tls(settings: EnvoySettings) -> dict[str, Any]:
     return {
         "name": "tls",
         "typed_config": {
-            "@type": _type("transport_sockets.tls.v3.DownstreamTlsContext"),
+            "@type": type_url("transport_sockets.tls.v3.DownstreamTlsContext"),
             "require_client_certificate": bool(settings.tls_client_ca_file),
             "common_tls_context": common,
         },
@@ -163,7 +120,7 @@ def _tls(settings: EnvoySettings) -> dict[str, Any]:
 
 def _connection_manager(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[str, Any]:
     return {
-        "@type": _type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "@type": type_url("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "http",
         "codec_type": "AUTO",
         "use_remote_address": True,
@@ -183,11 +140,11 @@ def _connection_manager(settings: EnvoySettings, bindings: Sequence[Binding]) ->
         "always_set_request_id_in_response": True,
         "request_id_extension": {
             "typed_config": {
-                "@type": _type("request_id.uuid.v3.UuidRequestIdConfig"),
+                "@type": type_url("request_id.uuid.v3.UuidRequestIdConfig"),
                 "pack_trace_reason": False,  # it would change a character of the caller's own id
             }
         },
-        "route_config": {"virtual_hosts": [_virtual_host(settings, bindings)]},
+        "route_config": {"virtual_hosts": [virtual_host(settings, bindings)]},
         "http_filters": _http_filters(settings, bindings),
     }
 
@@ -211,95 +168,6 @@ def _text_of_400() -> dict[str, Any]:
     }
 
 
-def _virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[str, Any]:
-    """Requests are routed twice: as they come, and again by RPC when the transcoder has changed them.
-
-    So a request that stays on the route of an HTTP path has a method that the contract does not know there.
-    """
-    to_gateway = {"cluster": _CLUSTER, "timeout": "0s"}
-    host: dict[str, Any] = {
-        "name": "gateway",
-        "domains": ["*"],
-        "retry_policy": _retry_policy(settings),
-        "routes": [
-            {
-                "match": {"prefix": "/grpc.reflection.", "grpc": {}},
-                "route": {"cluster": _REFLECTION, "timeout": "0s"},
-                "typed_per_filter_config": {
-                    _WHOLE_REQUEST: {"@type": _type("filters.http.buffer.v3.BufferPerRoute"), "disabled": True}
-                },
-            },
-            *_hidden_services(bindings),
-            {"match": {"prefix": "/", "grpc": {}}, "route": to_gateway},
-            {
-                "match": {"path": _TOO_LARGE, "headers": [{"name": "x-too-large", "present_match": True}]},
-                "direct_response": {"status": 413},
-                "typed_per_filter_config": {
-                    _TRANSCODER: {"@type": _TRANSCODER_TYPE, "proto_descriptor_bin": "", "services": []}  # off
-                },
-            },
-            *(
-                {
-                    "match": {"path": path} if pattern is None else {"safe_regex": {"regex": pattern}},
-                    "route": to_gateway,
-                    "metadata": {"filter_metadata": {_ERRORS: {"allow": methods}}},
-                }
-                for path, pattern, methods in _paths(bindings)
-            ),
-            {"match": {"prefix": "/"}, "route": to_gateway},
-        ],
-    }
-    if settings.cors_allow_origins:
-        host["typed_per_filter_config"] = {_CORS: _cors_policy(settings.cors_allow_origins)}
-    return host
-
-
-def _hidden_services(bindings: Sequence[Binding]) -> list[dict[str, Any]]:
-    """Return the route that ends native calls of AdminService where it is not among the services: UNIMPLEMENTED."""
-    if any(binding.service == _ADMIN_SERVICE for binding in bindings):
-        return []
-    return [{"match": {"prefix": f"/{_ADMIN_SERVICE}/"}, "direct_response": {"status": 404}}]
-
-
-def _retry_policy(settings: EnvoySettings) -> dict[str, Any]:
-    """A call is sent again only when no worker has begun it: one that shuts down answers new calls with CANCELLED."""
-    return {
-        "retry_on": "connect-failure,refused-stream,cancelled",
-        "num_retries": len(settings.upstreams),
-        "host_selection_retry_max_attempts": 16,  # the balancer picks at random, also what it has tried
-        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
-        "retry_host_predicate": [
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {"@type": _type("retry.host.previous_hosts.v3.PreviousHostsPredicate")},
-            }
-        ],
-    }
-
-
-def _paths(bindings: Sequence[Binding]) -> Iterable[tuple[str, str | None, str]]:
-    """Yields each path template of the contract, its pattern, and its methods as the header `allow` has them.
-
-    Plain paths come first: Envoy tries routes one by one, and those without a pattern are most of the calls.
-    """
-    ordered = sorted(bindings, key=lambda binding: (binding.pattern() is not None, binding.template))
-    for path, group in groupby(ordered, key=lambda binding: binding.template):
-        same_path = list(group)
-        yield path, same_path[0].pattern(), ", ".join(sorted({binding.method for binding in same_path}))
-
-
-def _cors_policy(origins: Iterable[str]) -> dict[str, Any]:
-    return {
-        "@type": _type("filters.http.cors.v3.CorsPolicy"),
-        "allow_origin_string_match": [{"exact": origin} for origin in origins],
-        "allow_methods": "*",
-        "allow_headers": "*",
-        "expose_headers": _EXPOSED,
-        "max_age": "600",
-        "forward_not_matching_preflights": False,
-    }
-
-
 def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[dict[str, Any]]:
     """Requests pass from first to last, responses back: errors.lua sees what the transcoder made of them.
 
@@ -307,34 +175,34 @@ def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[
     Every RPC takes one message; reflection takes several, so its route goes without, to a cluster that takes few calls
     at a time.
     """
-    cors = [{"name": _CORS, "typed_config": {"@type": _type("filters.http.cors.v3.Cors")}}]
+    cors = [{"name": CORS, "typed_config": {"@type": type_url("filters.http.cors.v3.Cors")}}]
     return [
         *(cors if settings.cors_allow_origins else ()),
         {
             "name": "unread-headers",
             "typed_config": {
-                "@type": _type("filters.http.header_mutation.v3.HeaderMutation"),
+                "@type": type_url("filters.http.header_mutation.v3.HeaderMutation"),
                 "mutations": {"request_mutations": _unread_headers()},
             },
         },
         {
-            "name": _ERRORS,
+            "name": ERRORS,
             "typed_config": {
-                "@type": _type("filters.http.lua.v3.Lua"),
+                "@type": type_url("filters.http.lua.v3.Lua"),
                 "default_source_code": {"inline_string": _Text(_errors_lua(settings))},
             },
         },
         {
-            "name": _WHOLE_REQUEST,
+            "name": WHOLE_REQUEST,
             "typed_config": {
-                "@type": _type("filters.http.buffer.v3.Buffer"),
+                "@type": type_url("filters.http.buffer.v3.Buffer"),
                 "max_request_bytes": settings.max_body_bytes + _MESSAGE_ROOM,
             },
         },
         {
-            "name": _TRANSCODER,
+            "name": TRANSCODER,
             "typed_config": {
-                "@type": _TRANSCODER_TYPE,
+                "@type": TRANSCODER_TYPE,
                 "proto_descriptor": str(settings.descriptor),
                 "services": list(dict.fromkeys(binding.service for binding in bindings)),
                 "ignore_unknown_query_parameters": True,
@@ -347,7 +215,7 @@ def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[
         },
         {
             "name": "router",
-            "typed_config": {"@type": _type("filters.http.router.v3.Router"), "suppress_envoy_headers": True},
+            "typed_config": {"@type": type_url("filters.http.router.v3.Router"), "suppress_envoy_headers": True},
         },
     ]
 
@@ -366,7 +234,7 @@ def _errors_lua(settings: EnvoySettings) -> str:
     values = {
         "max_body_bytes": str(settings.max_body_bytes),
         "security_headers": str(settings.security_headers).lower(),
-        "too_large": f'"{_TOO_LARGE}"',
+        "too_large": f'"{TOO_LARGE}"',
     }
     table = ", ".join(f"{name} = {value}" for name, value in values.items())
     return f"local SETTINGS = {{{table}}}\n" + _ERRORS_LUA.read_text(encoding="utf-8")
@@ -381,7 +249,7 @@ def _cluster(settings: EnvoySettings, name: str, max_calls: int) -> dict[str, An
         "circuit_breakers": {"thresholds": [dict.fromkeys(_BREAKERS, max_calls)]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": _type("upstreams.http.v3.HttpProtocolOptions"),
+                "@type": type_url("upstreams.http.v3.HttpProtocolOptions"),
                 "explicit_http_config": {
                     "http2_protocol_options": {"max_concurrent_streams": settings.max_concurrent_streams}
                 },
@@ -394,10 +262,6 @@ def _cluster(settings: EnvoySettings, name: str, max_calls: int) -> dict[str, An
             ],
         },
     }
-
-
-def _type(name: str) -> str:
-    return f"type.googleapis.com/envoy.extensions.{name}"
 
 
 def _seconds(value: float) -> str:
