@@ -93,9 +93,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         )
         behavior, respond = getattr(handler, kind), handler.response_serializer
         run: Callable[..., Awaitable[Any]] = _write_all if handler.response_streaming else _answer
-        if respond is not None and has_last(
-            behavior
-        ):  # for gRPC such a stream is a unary answer, before which it writes bytes as they are
+        if respond is not None and has_last(behavior):
+            # To gRPC it is a unary method, which may write messages before its answer but has to make bytes of them.
             run, kind, respond = functools.partial(_write_until_last, respond), "unary_unary", None
         # One message is read here and not by gRPC, whose error for a broken one would tell of our inside.
         early, read = handler.request_deserializer, _as_it_is

@@ -1,8 +1,8 @@
 """A stream's last message, sent together with the RPC's status.
 
 On the wire a unary answer is a stream of one message, and gRPC sends it with the status in one batch. A streaming
-handler that says which message is its last has its own sent so as well. That saves a call 0.1 ms of CPU, in the
-gateway and in Envoy: a write, a wake-up and a turn of the event loop each.
+handler that says which message is its last has its own sent so as well. That saves a write, a wake-up and a turn of
+the event loop, and Envoy a read: together about 0.08 ms of CPU a call.
 """
 
 from collections.abc import Callable
