@@ -27,13 +27,13 @@ from gateway.dispatch.listing import Listing
 from gateway.errors import InvalidRequest, Overloaded
 from gateway.health.history import CheckHistory, writing
 from gateway.health.provider_checks import ProviderChecks
+from gateway.http.client import HttpClient
 from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.listening import listen, server_options
 from gateway.providers.base import Provider
 from gateway.providers.registry import build_provider
-from gateway.providers.upstream import open_session
 from gateway.reload import Reloader
 from gateway.services.admin_service import AdminService
 from gateway.services.chat_service import ChatService
@@ -48,7 +48,7 @@ from gateway.storage.provider_health import ProviderCheckQueries
 from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.gauges import LimitState, StateGauges
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.traces import Traces, outgoing_trace_context, running_traces
+from gateway.telemetry.traces import Traces, add_trace_context, running_traces
 from gateway.tls import grpc_credentials
 from llmgateway.v1 import (
     admin_service_pb2,
@@ -246,15 +246,17 @@ class App:
         self.reloader.ask(load="configuration" in behind)
 
     async def _build(self, configured: Settings) -> _Generation:
-        hooks = [outgoing_trace_context()] if self._traces is not None else []
         overrides = self._state.overrides
         settings = await overrides.over(configured)
         async with contextlib.AsyncExitStack() as stack:
-            session = await stack.enter_async_context(open_session(settings.time.connect_s, hooks))
+            trace = None if self._traces is None else add_trace_context
+            http = await stack.enter_async_context(
+                HttpClient(settings.time.connect_s, gather=settings.time.gather_s, trace=trace)
+            )
             providers: dict[str, tuple[Provider, ProviderSettings]] = {}
             equipped = await self._state.with_stored_keys(settings)
             for name, provider_settings in equipped.enabled_providers().items():
-                provider = build_provider(name, provider_settings, session)
+                provider = build_provider(name, provider_settings, http)
                 stack.push_async_callback(provider.aclose)
                 providers[name] = (provider, provider_settings)
             known = KnownModels(

@@ -45,6 +45,7 @@ VALUES = {
     "STREAM_TIMEOUT_S": ("8", 8.0),
     "FIRST_TOKEN_TIMEOUT_S": ("9", 9.0),
     "STREAM_IDLE_TIMEOUT_S": ("10", 10.0),
+    "STREAM_GATHER_MS": ("2", 0.002),
     "AI_GATEWAY_MAX_RETRIES": ("4", 4),
     "OPENAI_API_KEY": ("sk-x", Secret("sk-x")),
     "OPENAI_BASE_URL": ("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"),

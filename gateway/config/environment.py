@@ -71,6 +71,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "STREAM_TIMEOUT_S": ("time.stream_s", _float),
     "FIRST_TOKEN_TIMEOUT_S": ("time.first_token_s", _float),
     "STREAM_IDLE_TIMEOUT_S": ("time.stream_idle_s", _float),
+    "STREAM_GATHER_MS": ("time.gather_s", _milliseconds),
     "AI_GATEWAY_MAX_RETRIES": ("time.max_retries", _int),
     "OPENAI_API_KEY": ("providers.openai.api_key", str),
     "OPENAI_BASE_URL": ("providers.openai.base_url", str),

@@ -5,18 +5,18 @@ the shared transport, because the SDK's own call costs several times the CPU. A 
 own SDK's client and a dialect.
 """
 
-import contextlib
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
-import aiohttp
 import msgspec
 from openai import AsyncOpenAI
 from yarl import URL
 
 from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, ProviderError
+from gateway.http.answer import Answer
+from gateway.http.client import HttpClient
 from gateway.providers.base import (
     Block,
     ChatCall,
@@ -26,7 +26,7 @@ from gateway.providers.base import (
     ProviderEmbeddings,
 )
 from gateway.providers.dialect import Dialect
-from gateway.providers.upstream import JSON_HEADERS, get, post, read_end, stream_error, with_own, without
+from gateway.providers.upstream import JSON_HEADERS, Exchange, get, post, stream_error, with_own, without
 from gateway.wire.completion import Usage
 from gateway.wire.parse import replace_fields
 from gateway.wire.sse import DONE, EventSplitter, event, payloads
@@ -102,13 +102,13 @@ class OpenAIProvider:
         self,
         name: str,
         settings: ProviderSettings,
-        session: aiohttp.ClientSession,
+        http: HttpClient,
         client: SdkClient | None = None,
         dialect: Dialect | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
-        self._session = session
+        self._http = http
         self._dialect = dialect
         self._client: SdkClient = client or AsyncOpenAI(
             api_key=settings.api_key.reveal() or "none",
@@ -144,7 +144,7 @@ class OpenAIProvider:
             splitter = EventSplitter()
             patch = self._dialect.stream() if self._dialect else None
             error: GatewayError | None = None
-            async for data in response.content.iter_any():
+            while data := await response.piece():
                 block = splitter.feed(data)
                 if _ERROR_KEY.search(block):
                     block, error = _split_at_error(self._name, block, with_own(self._secrets, call.api_key))
@@ -153,7 +153,7 @@ class OpenAIProvider:
                 if error is not None:
                     raise error
                 if block.endswith(DONE):
-                    await read_end(response)
+                    response.finish()
                     return
         raise ProviderError(f"Provider '{self._name}' broke off its stream.")
 
@@ -167,20 +167,18 @@ class OpenAIProvider:
         return ProviderEmbeddings(answer, _usage(shape.usage))
 
     async def models(self) -> list[ListedModel]:
-        async with get(self._session, self._name, self._models_url, self._headers, secrets=self._secrets) as response:
+        async with get(self._http, self._name, self._models_url, self._headers, secrets=self._secrets) as response:
             answer = await response.read()
         return [card.listed() for card in self._read(answer, _CARDS, "a list of models").data]
 
     async def check(self) -> None:
         await self.models()
 
-    def _post(
-        self, url: URL, body: bytes, own_key: Secret | None
-    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _post(self, url: URL, body: bytes, own_key: Secret | None) -> Exchange:
         headers = self._headers
         if own_key is not None:
             headers = {**headers, "Authorization": f"Bearer {own_key.reveal()}"}
-        return post(self._session, self._name, url, headers, body, secrets=with_own(self._secrets, own_key))
+        return post(self._http, self._name, url, headers, body, secrets=with_own(self._secrets, own_key))
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -207,7 +205,7 @@ class OpenAIProvider:
             changes["max_completion_tokens"] = self._settings.max_output_tokens
         return replace_fields(call.body, changes, drop) if changes or drop else call.body
 
-    def _keep_headers(self, call: ChatCall, response: aiohttp.ClientResponse) -> None:
+    def _keep_headers(self, call: ChatCall, response: Answer) -> None:
         if self._dialect:
             call.vendor_headers.update(self._dialect.headers(response.headers))
 

@@ -1,8 +1,7 @@
 """Which class serves which kind of provider."""
 
-import aiohttp
-
 from gateway.config import ProviderSettings
+from gateway.http.client import HttpClient
 from gateway.providers.base import Provider
 from gateway.providers.cerebras import CerebrasProvider
 from gateway.providers.custom import CustomProvider
@@ -11,16 +10,16 @@ from gateway.providers.ollama.provider import OllamaProvider
 from gateway.providers.openai import OpenAIProvider
 
 
-def build_provider(name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> Provider:
+def build_provider(name: str, settings: ProviderSettings, http: HttpClient) -> Provider:
     """Return the provider that `settings` describe."""
     match settings.kind:
         case "openai":
-            return OpenAIProvider(name, settings, session)
+            return OpenAIProvider(name, settings, http)
         case "gemini":
-            return GeminiProvider(name, settings, session)
+            return GeminiProvider(name, settings, http)
         case "cerebras":
-            return CerebrasProvider(name, settings, session)
+            return CerebrasProvider(name, settings, http)
         case "ollama":
-            return OllamaProvider(name, settings, session)
+            return OllamaProvider(name, settings, http)
         case "custom":
             return CustomProvider(name, chunk_delay=settings.chunk_delay_s)

@@ -1,15 +1,13 @@
 """The HTTP border to vendors: one shared transport, and their failures as rows of the error table."""
 
-import asyncio
 import contextlib
 import email.utils
-import io
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 from yarl import URL
 
@@ -23,10 +21,11 @@ from gateway.errors import (
     ProviderRejected,
     ProviderTimeout,
 )
+from gateway.http.answer import Answer, BrokenAnswer
+from gateway.http.client import HttpClient
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """How much of a vendor's error body is read."""
-LARGE_BODY_BYTES: Final = 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 30 * 86400.0
 """The longest wait that is passed on: a month, the longest window that vendors count in."""
 
@@ -36,29 +35,76 @@ Failure = Callable[[str, int, Mapping[str, str], bytes], GatewayError]
 JSON_HEADERS: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 """What every request to a vendor says of itself; answers are small, or come in pieces that compression would delay."""
 
-_END_WAIT_S: Final = 0.02
-"""The caller's last chunk waits for it, and vendors send the end with their own last chunk or right behind it."""
 
+class Exchange:
+    """One request to a vendor: `async with` sends it, yields its 200 answer, and gives the connection up at the end.
 
-def open_session(connect_timeout: float, hooks: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
-    """Return the HTTP client that all providers of one worker share.
-
-    It has no limit of connections, keeps them alive, stores no cookies and reads no proxy or netrc settings. Only
-    connecting is timed here (seconds); the pipeline times the rest. `hooks` see every request.
+    Raises the row of the error table for a connection that fails, inside the block too, and for every other status.
+    A block that is left before the answer's end closes the connection, unless the answer's `finish` was called.
     """
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
-        auto_decompress=True,
-        trust_env=False,
-        read_bufsize=256 * 1024,
-        trace_configs=list(hooks),
-    )
+
+    __slots__ = (
+        "_answer", "_body", "_client", "_failure", "_headers", "_method", "_provider", "_secrets", "_url"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        client: HttpClient,
+        provider: str,
+        *,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: Sequence[bytes],
+        failure: Failure,
+    ) -> None:
+        self._client = client
+        self._provider = provider
+        self._method = method
+        self._url = url
+        self._headers = headers
+        self._body = body
+        self._secrets = secrets
+        self._failure = failure
+        self._answer: Answer | None = None
+
+    async def __aenter__(self) -> Answer:
+        try:
+            answer = self._answer = await self._client.send(self._method, self._url, self._headers, self._body)
+            if answer.status == 200:
+                return answer
+            said = without(self._secrets, await answer.read(MAX_ERROR_BYTES))
+        except (OSError, BrokenAnswer) as exc:
+            self._release()
+            raise self._row(exc) from exc
+        except BaseException:
+            self._release()
+            raise
+        self._release()
+        raise self._failure(self._provider, answer.status, answer.headers, said)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._release()
+        if isinstance(error, OSError | BrokenAnswer):
+            raise self._row(error) from error
+
+    def _release(self) -> None:
+        if self._answer is not None:
+            self._answer.release()
+
+    def _row(self, exc: Exception) -> GatewayError:
+        if isinstance(exc, TimeoutError):
+            return ProviderTimeout(f"Connecting to provider '{self._provider}' took too long.")
+        if isinstance(exc, BrokenAnswer):
+            return ProviderError(f"Provider '{self._provider}' broke off its answer.")
+        return ProviderError(f"The connection to provider '{self._provider}' failed.")
 
 
 def post(
-    session: aiohttp.ClientSession,
+    client: HttpClient,
     provider: str,
     url: URL,
     headers: Mapping[str, str],
@@ -66,73 +112,49 @@ def post(
     *,
     secrets: Sequence[bytes] = (),
     failure: Failure | None = None,
-) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    """Send one POST and yield its 200 answer; leaving the block early closes the connection.
+) -> Exchange:
+    """Return one POST to be sent.
 
-    `secrets` are taken out of what the vendor says when it fails. Raises the row of the error table for a failing
-    connection and for every other status, for which a vendor with error bodies of its own kind says `failure` instead
-    of `status_error`.
+    `secrets` are taken out of what the vendor says when it fails. A vendor with error bodies of its own kind says
+    `failure` instead of `status_error`.
     """
-    # aiohttp sends a file piece by piece, where a large text would hold up the event loop.
-    data = io.BytesIO(body) if len(body) > LARGE_BODY_BYTES else body
-    request = session.post(url, data=data, headers=headers, allow_redirects=False)
-    return _answer(request, provider, secrets, failure or status_error)
-
-
-def with_own(secrets: Sequence[bytes], own_key: Secret | None) -> Sequence[bytes]:
-    """Return the secrets to keep out of errors, the caller's own key among them."""
-    return secrets if own_key is None else [*secrets, own_key.reveal().encode()]
+    return Exchange(
+        client,
+        provider,
+        method="POST",
+        url=url,
+        headers=headers,
+        body=body,
+        secrets=secrets,
+        failure=failure or status_error,
+    )
 
 
 def get(
-    session: aiohttp.ClientSession,
+    client: HttpClient,
     provider: str,
     url: URL,
     headers: Mapping[str, str],
     *,
     secrets: Sequence[bytes] = (),
     failure: Failure | None = None,
-) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    """Send one GET, otherwise as `post`."""
-    request = session.get(url, headers=headers, allow_redirects=False)
-    return _answer(request, provider, secrets, failure or status_error)
+) -> Exchange:
+    """Return one GET, otherwise as `post`."""
+    return Exchange(
+        client,
+        provider,
+        method="GET",
+        url=url,
+        headers=headers,
+        body=b"",
+        secrets=secrets,
+        failure=failure or status_error,
+    )
 
 
-@contextlib.asynccontextmanager
-async def _answer(
-    request: Awaitable[aiohttp.ClientResponse], provider: str, secrets: Sequence[bytes], failure: Failure
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    response: aiohttp.ClientResponse | None = None
-    try:
-        response = await request
-        if response.status != 200:
-            said = without(secrets, await response.content.read(MAX_ERROR_BYTES))
-            raise failure(provider, response.status, response.headers, said)
-        yield response
-    except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
-        raise ProviderTimeout(f"Connecting to provider '{provider}' took too long.") from exc
-    except aiohttp.ClientConnectionError as exc:
-        raise ProviderError(f"The connection to provider '{provider}' failed.") from exc
-    except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as exc:
-        raise ProviderError(f"Provider '{provider}' broke off its answer.") from exc
-    finally:
-        if response is not None:
-            # Returns the connection to the pool when the answer was read to its end, closes it otherwise.
-            if response.content.at_eof():
-                response.release()
-            else:
-                response.close()
-
-
-async def read_end(response: aiohttp.ClientResponse) -> None:
-    """Read the end of a streamed answer after its last event, so that its connection can be used again.
-
-    A vendor that breaks the connection now has nevertheless said everything.
-    """
-    if not response.content.at_eof():
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_END_WAIT_S):
-                await response.content.readany()
+def with_own(secrets: Sequence[bytes], own_key: Secret | None) -> Sequence[bytes]:
+    """Return the secrets to keep out of errors, the caller's own key among them."""
+    return secrets if own_key is None else [*secrets, own_key.reveal().encode()]
 
 
 def without(secrets: Sequence[bytes], text: bytes) -> bytes:

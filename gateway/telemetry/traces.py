@@ -6,9 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
 import structlog
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -84,15 +83,9 @@ async def running_traces(settings: TelemetrySettings) -> AsyncIterator[Traces | 
         await asyncio.to_thread(closing.join, _CLOSE_LIMIT_S)
 
 
-def outgoing_trace_context() -> aiohttp.TraceConfig:
-    """Return what adds the current span's `traceparent` to every request of an aiohttp session."""
-    config = aiohttp.TraceConfig()
-
-    async def inject(_: aiohttp.ClientSession, __: Any, request: aiohttp.TraceRequestStartParams) -> None:
-        _PROPAGATOR.inject(request.headers)
-
-    config.on_request_start.append(inject)
-    return config
+def add_trace_context(headers: dict[str, str]) -> None:
+    """Add the current span's `traceparent` to the headers of a request to a vendor."""
+    _PROPAGATOR.inject(headers)
 
 
 def _traces_url(endpoint: str) -> str:

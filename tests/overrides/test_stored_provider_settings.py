@@ -2,12 +2,12 @@
 
 from typing import Any, get_args
 
-import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import ConfigError, ProviderSettings, Secret, Settings
+from gateway.http.client import HttpClient
 from gateway.overrides.provider_settings import StoredProvider, WrongProviderError, in_force, with_stored
 from gateway.providers.registry import build_provider
 from tests.fuzz.answers import bounded
@@ -101,5 +101,5 @@ async def test_whatever_address_is_taken_can_be_built(address: str, kind: Any) -
         settings = in_force(stored(kind=kind, base_url=address), None)
     except WrongProviderError:
         return
-    async with aiohttp.ClientSession() as session:
-        await build_provider("one", settings, session).aclose()
+    async with HttpClient(5.0) as client:
+        await build_provider("one", settings, client).aclose()

@@ -8,10 +8,12 @@ import pytest
 
 from gateway.errors import ProviderError
 from gateway.providers.base import Provider
+from gateway.providers.ollama.provider import OllamaProvider
 from gateway.wire.completion import Usage
 from gateway.wire.sse import DONE
 from tests.support.ollama_vendor import answer, ndjson, text_lines
 from tests.support.provider_calls import blocks_of, chat_call, chunks_in, chunks_of, completion_of
+from tests.support.raw_vendor import idle
 from tests.support.strict_vendor import StrictVendor
 from tests.support.vendor import Answer, Stream
 
@@ -241,6 +243,8 @@ async def test_the_connection_is_used_again(ollama_vendor: StrictVendor, ollama:
     """A stream that ended well gives its connection back."""
     ollama_vendor.script(lines(*text_lines("a")))
     await blocks_of(ollama, chat_call(stream=True))
+    assert isinstance(ollama, OllamaProvider)
+    await idle(ollama._http)
     await blocks_of(ollama, chat_call(stream=True))
 
     assert ollama_vendor.connections == 1

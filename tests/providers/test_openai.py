@@ -11,10 +11,11 @@ import pytest
 from gateway import errors
 from gateway.config import Secret
 from gateway.errors import GatewayError, ProviderError
+from gateway.http.client import HttpClient
 from gateway.providers.openai import OpenAIProvider
-from gateway.providers.upstream import open_session
 from gateway.wire.sse import DONE
 from tests.support.calls import body_of, call_of, provider_for, settings_of
+from tests.support.raw_vendor import idle
 from tests.support.vendor import USAGE, Answer, Stream, Vendor, chat_stream, chunk, completion, sse
 
 
@@ -385,7 +386,7 @@ async def test_a_vendor_that_cannot_be_reached_in_time_is_a_timeout(vendor: Vend
     filler = socket.create_connection(listener.getsockname())
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     try:
-        async with open_session(connect_timeout=0.1) as session:
+        async with HttpClient(connect_timeout=0.1) as session:
             provider = OpenAIProvider("openai", settings_of(vendor, base_url=url), session)
             spare = [asyncio.create_task(asyncio.open_connection(*listener.getsockname())) for _ in range(4)]
             with pytest.raises(errors.ProviderTimeout):
@@ -434,6 +435,7 @@ async def test_connections_are_used_again(vendor: Vendor) -> None:
             await provider.complete(call_of(body_of()))
             vendor.script(Stream([sse(*chat_stream("a"))]))
             [_ async for _ in provider.stream(call_of(body_of(stream=True)))]
+            await idle(provider._http)
             vendor.script_json({"error": {"message": "no"}}, status=400)
             await failure(provider, streaming=False)
 

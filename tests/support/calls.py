@@ -23,10 +23,10 @@ from gateway.config import (
 from gateway.dispatch.ask import ChatAsk
 from gateway.dispatch.catalog import Catalog
 from gateway.dispatch.chat import ChatDispatcher
+from gateway.http.client import HttpClient
 from gateway.lifecycle import Lifecycle
 from gateway.providers.base import ChatCall
 from gateway.providers.openai import OpenAIProvider
-from gateway.providers.upstream import open_session
 from gateway.state import open_state
 from gateway.telemetry.record import CallRecord
 from gateway.wire.chat import parse_chat_request
@@ -57,7 +57,7 @@ def settings_of(vendor: Vendor, **more: Any) -> ProviderSettings:
 @asynccontextmanager
 async def provider_for(vendor: Vendor, name: str = "openai", **settings: Any) -> AsyncIterator[OpenAIProvider]:
     """Yield an OpenAI-shaped provider whose vendor is `vendor`."""
-    async with open_session(connect_timeout=5) as session:
+    async with HttpClient(connect_timeout=5) as session:
         provider = OpenAIProvider(name, settings_of(vendor, **settings), session)
         yield provider
         await provider.aclose()
@@ -71,7 +71,7 @@ async def dispatcher_for(
     **limits: Any,
 ) -> AsyncIterator[ChatDispatcher]:
     """Yield the pipeline over one provider a vendor; `limits` are fields of TimeSettings."""
-    async with open_session(connect_timeout=5) as session:
+    async with HttpClient(connect_timeout=5) as session:
         providers = {}
         for name, vendor in vendors.items():
             provider_settings = settings_of(vendor, **(settings or {}).get(name, {}))

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.config import ProviderSettings, Secret
+from gateway.http.client import HttpClient
 from gateway.providers.base import Block, ChatCall, EmbeddingCall, Provider
 from gateway.providers.registry import build_provider
-from gateway.providers.upstream import open_session
 from gateway.wire.chat import parse_chat_request
 from gateway.wire.embeddings import parse_embedding_request
 from gateway.wire.sse import DONE, payloads
@@ -28,7 +28,7 @@ async def running_provider(
     """Yield a provider of this kind, named like it; `more` are its settings."""
     secrets = {name: Secret(value) for name, value in (headers or {}).items()}
     more |= {"kind": kind, "base_url": base_url, "api_key": Secret(api_key), "headers": secrets}
-    async with open_session(connect_timeout=5) as session:
+    async with HttpClient(connect_timeout=5) as session:
         provider = build_provider(kind, ProviderSettings(**more), session)
         try:
             yield provider

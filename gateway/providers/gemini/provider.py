@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-import aiohttp
 from yarl import URL
 
 from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, ModelNotFound, ProviderError
+from gateway.http.client import HttpClient
 from gateway.providers.base import (
     Block,
     ChatCall,
@@ -25,7 +24,7 @@ from gateway.providers.gemini.reply import completion
 from gateway.providers.gemini.request import KNOWN_PARAMETERS, generate_body
 from gateway.providers.gemini.stream import ChunkWriter
 from gateway.providers.parameters import Parameters
-from gateway.providers.upstream import get, post, with_own
+from gateway.providers.upstream import Exchange, get, post, with_own
 from gateway.wire.sse import EventSplitter, payloads
 
 _VERSION: Final = "v1beta"
@@ -35,10 +34,10 @@ _MODEL: Final = re.compile(r"(?:models/|tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]*
 class GeminiProvider:
     """Google's Generative Language API. `base_url` may end with the API's version."""
 
-    def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, name: str, settings: ProviderSettings, http: HttpClient) -> None:
         self._name = name
         self._settings = settings
-        self._session = session
+        self._http = http
         self._parameters = Parameters(name, settings.unsupported_parameters, KNOWN_PARAMETERS)
         base = settings.base_url.rstrip("/")
         self._base_url = URL(base if base.rpartition("/")[2].startswith("v1") else f"{base}/{_VERSION}")
@@ -71,7 +70,7 @@ class GeminiProvider:
                 raise ProviderError(f"Provider '{self._name}' answered a stream request without a stream.")
             splitter = EventSplitter()
             writer = ChunkWriter(self._name, call)
-            async for data in response.content.iter_any():
+            while data := await response.piece():
                 block, error = _written(writer, splitter.feed(data))
                 if block:
                     yield block
@@ -94,7 +93,7 @@ class GeminiProvider:
         while query is not None:
             url = (self._base_url / "models").with_query(query)
             async with get(
-                self._session, self._name, url, self._headers, secrets=self._secrets, failure=failure
+                self._http, self._name, url, self._headers, secrets=self._secrets, failure=failure
             ) as response:
                 listed, page = listed_models(self._name, await response.read())
             models += listed
@@ -103,15 +102,13 @@ class GeminiProvider:
 
     async def check(self) -> None:
         url = (self._base_url / "models").with_query({"pageSize": "1"})
-        async with get(self._session, self._name, url, self._headers, secrets=self._secrets, failure=failure) as answer:
+        async with get(self._http, self._name, url, self._headers, secrets=self._secrets, failure=failure) as answer:
             listed_models(self._name, await answer.read())
 
-    def _post(
-        self, url: URL, body: bytes, own_key: Secret | None
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _post(self, url: URL, body: bytes, own_key: Secret | None) -> Exchange:
         headers = self._headers if own_key is None else {**self._headers, "x-goog-api-key": own_key.reveal()}
         secrets = with_own(self._secrets, own_key)
-        return post(self._session, self._name, url, headers, body, secrets=secrets, failure=failure)
+        return post(self._http, self._name, url, headers, body, secrets=secrets, failure=failure)
 
     async def aclose(self) -> None:
         """Nothing to release: the session is the worker's."""

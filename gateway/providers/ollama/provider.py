@@ -1,16 +1,15 @@
 """Ollama's native API as a provider."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-import aiohttp
 import msgspec
 from msgspec import UNSET
 from yarl import URL
 
 from gateway.config import ProviderSettings, Secret
 from gateway.errors import GatewayError, InvalidRequest, ProviderError
+from gateway.http.client import HttpClient
 from gateway.providers.base import (
     Block,
     ChatCall,
@@ -25,7 +24,7 @@ from gateway.providers.ollama.listing import listed_models
 from gateway.providers.ollama.reply import ReplyStream, completion
 from gateway.providers.ollama.request import KNOWN, chat_body, embed_body
 from gateway.providers.parameters import Parameters
-from gateway.providers.upstream import get, post, read_end, status_error, stream_error, with_own, without
+from gateway.providers.upstream import Exchange, get, post, status_error, stream_error, with_own, without
 from gateway.wire.completion import Usage
 from gateway.wire.embeddings import embeddings_body
 
@@ -36,10 +35,10 @@ _EMBED: Final = msgspec.json.Decoder(wire.EmbedAnswer)
 class OllamaProvider:
     """One Ollama server."""
 
-    def __init__(self, name: str, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, name: str, settings: ProviderSettings, http: HttpClient) -> None:
         self._name = name
         self._settings = settings
-        self._session = session
+        self._http = http
         self._parameters = Parameters(name, settings.unsupported_parameters, KNOWN)
         headers = {name: value.reveal() for name, value in settings.headers.items()}
         self._client = OllamaClient(settings.base_url, settings.api_key.reveal(), headers)
@@ -61,13 +60,13 @@ class OllamaProvider:
     async def stream(self, call: ChatCall) -> AsyncGenerator[Block]:
         reply = ReplyStream(self._name, call.model, with_own(self._secrets, call.api_key))
         async with self._post(self._chat_url, self._body(call, streaming=True), call.api_key) as response:
-            async for data in response.content.iter_any():
+            while data := await response.piece():
                 if block := reply.feed(data):
                     yield block
                 if reply.failure is not None:
                     raise reply.failure
                 if reply.done:
-                    await read_end(response)
+                    response.finish()
                     return
         if block := reply.end():
             yield block
@@ -99,7 +98,7 @@ class OllamaProvider:
         return await listed_models(self._client, self._name)
 
     async def check(self) -> None:
-        async with get(self._session, self._name, self._version_url, self._headers, secrets=self._secrets) as response:
+        async with get(self._http, self._name, self._version_url, self._headers, secrets=self._secrets) as response:
             answer = await response.read()
         try:
             _VERSION.decode(answer)
@@ -109,14 +108,12 @@ class OllamaProvider:
     async def aclose(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]  # the SDK has no annotation there
 
-    def _post(
-        self, url: URL, body: bytes, own_key: Secret | None
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _post(self, url: URL, body: bytes, own_key: Secret | None) -> Exchange:
         headers = self._headers
         if own_key is not None:
             headers = {**headers, "Authorization": f"Bearer {own_key.reveal()}"}
         secrets = with_own(self._secrets, own_key)
-        return post(self._session, self._name, url, headers, body, secrets=secrets, failure=_failure)
+        return post(self._http, self._name, url, headers, body, secrets=secrets, failure=_failure)
 
     def _body(self, call: ChatCall, *, streaming: bool) -> bytes:
         return chat_body(call, self._parameters, self._settings, streaming=streaming)

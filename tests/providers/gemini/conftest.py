@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.providers.upstream import open_session
+from gateway.http.client import HttpClient
 from tests.providers.gemini.driver import Driver
 from tests.support.gemini import Gemini, running_gemini
 
@@ -17,5 +17,5 @@ async def google() -> AsyncIterator[Gemini]:
 
 @pytest.fixture
 async def driver(google: Gemini) -> AsyncIterator[Driver]:
-    async with open_session(5.0) as session:
+    async with HttpClient(5.0) as session:
         yield Driver(google, session)

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from gateway.config import ProviderSettings, Secret
+from gateway.http.client import HttpClient
 from gateway.providers.base import ChatCall, EmbeddingCall, ProviderEmbeddings
 from gateway.providers.gemini import GeminiProvider
 from gateway.wire.chat import parse_chat_request
@@ -23,13 +23,13 @@ HELLO = [{"role": "user", "content": "hello"}]
 class Driver:
     """Sends requests through a provider at the vendor `google`."""
 
-    def __init__(self, google: Gemini, session: aiohttp.ClientSession) -> None:
+    def __init__(self, google: Gemini, http: HttpClient) -> None:
         self.google = google
-        self.session = session
+        self.http = http
 
     def provider(self, **settings: Any) -> GeminiProvider:
         options = {"kind": "gemini", "base_url": self.google.url, "api_key": Secret(KEY), **settings}
-        return GeminiProvider("gemini", ProviderSettings(**options), self.session)
+        return GeminiProvider("gemini", ProviderSettings(**options), self.http)
 
     async def sent(
         self, model: str = MODEL, settings: Mapping[str, Any] | None = None, **fields: Any
