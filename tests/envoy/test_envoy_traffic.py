@@ -172,6 +172,30 @@ async def test_json_over_http2_works(gateway: ScriptedGateway, envoy: str, faili
     assert json.loads(done.stdout)
 
 
+def log_of_envoy(directory: Path) -> str:
+    return "".join(log.read_text() for log in directory.glob("envoy-*.log"))
+
+
+async def test_ordinary_calls_are_nothing_to_report(
+    directory: Path, gateway: ScriptedGateway, http: aiohttp.ClientSession, stub: "openai_grpc.OpenAIServiceAsyncStub"
+) -> None:
+    """Envoy logs no word, whether a body has a length, has none, or there is none: no script fails unseen."""
+    echoing(gateway)
+    before = log_of_envoy(directory)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    for body in (b"{}", pieces()):
+        async with http.post(CHAT, data=body) as answer:
+            assert answer.status == 200
+    async with http.get("/v1/models/acme/some-model") as answer:
+        assert answer.status == 200
+    assert [part async for part in stub.ChatCompletions(openai_pb.OpenAIServiceChatCompletionsRequest())]
+
+    assert log_of_envoy(directory) == before
+
+
 async def test_a_body_at_the_limit_passes(gateway: ScriptedGateway, http: aiohttp.ClientSession) -> None:
     """The body limit counts the caller's bytes, give or take the little that gRPC adds."""
     echoing(gateway)
