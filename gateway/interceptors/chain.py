@@ -25,6 +25,7 @@ def build_chain(
     traces: Traces | None,
     clock: Callable[[], float],
     *,
+    read_limit_s: float = 60.0,
     max_in_flight: int = 0,
     log_prompts: bool = False,
 ) -> InterceptorChain:
@@ -43,4 +44,5 @@ def build_chain(
             AuthInterceptor(keys),  # last: a handler never runs without a caller
         ),
         clock,
+        read_limit_s=read_limit_s,
     )
