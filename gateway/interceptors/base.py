@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from gateway.admission.keys import ANONYMOUS, Caller
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.interceptors.answer_metadata import answer_pairs
-from gateway.interceptors.arrival import messages_of, the_message
+from gateway.interceptors.arrival import Arrivals
 from gateway.interceptors.carried_headers import carry
 from gateway.interceptors.last import Last, has_last
 from gateway.telemetry.record import CallRecord
@@ -69,7 +69,7 @@ def current_rpc() -> Rpc:
 class InterceptorChain(grpc.aio.ServerInterceptor):
     """Runs interceptors, the first one outermost, around the handler of every RPC shape.
 
-    A message that is not there after `read_limit_s` ends its call.
+    A message that is not there after `read_limit_s`, in whole seconds, ends its call.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
     ) -> None:
         self.interceptors: Final = interceptors
         self._clock = clock
-        self._read_limit_s = read_limit_s
+        self._arrivals = Arrivals(read_limit_s)
         self._lifted: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
@@ -110,11 +110,9 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         # A coroutine for streams too, which writes its messages itself: cancelling it then unwinds the handler's
         # generator at once, where an abandoned generator would wait for the garbage collector.
         async def lifted(messages: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            request = (
-                messages_of(messages, self._read_limit_s)
-                if handler.request_streaming
-                else await the_message(context, self._read_limit_s)
-            )
+            request = await self._arrivals.first(context)
+            if handler.request_streaming:
+                request = self._arrivals.every(request, messages)
             rpc = Rpc(
                 method=method,
                 context=context,
@@ -141,9 +139,11 @@ def _as_it_is(request: Any) -> Any:
     return request
 
 
-def _message(read: Callable[[bytes], Any], request: bytes | GatewayError) -> Any:
+def _message(read: Callable[[bytes], Any], request: Any) -> Any:
     if isinstance(request, GatewayError):
         raise request
+    if request is grpc.aio.EOF:
+        raise InvalidRequest("The request has no message.")
     try:
         return read(request)
     except DecodeError:
