@@ -312,6 +312,7 @@ class App:
                 self.lifecycle,
                 self._traces,
                 time.monotonic,
+                read_limit_s=settings.service.request_read_timeout_s,
                 max_in_flight=settings.service.max_in_flight,
                 lines=self._lines,
                 log_prompts=settings.telemetry.trace_prompts,

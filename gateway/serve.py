@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from gateway.app import running
 from gateway.config import Settings
 from gateway.listening import ListenError
+from gateway.memory import find_trim, give_back
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, registry_page
 
@@ -72,7 +73,9 @@ async def _serve(
         gc.freeze()  # else every full collection walks all that was imported: 40 to 80 ms in which no call moves
         loop.add_signal_handler(signal.SIGHUP, app.reloader.ask)
         _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
+        giving_back = asyncio.create_task(give_back(find_trim()))
         await stop.wait()
+        giving_back.cancel()
         _log.info("draining", grace_s=service.shutdown_grace_s)
         await app.drain(service.shutdown_delay_s, service.shutdown_grace_s)
     _log.info("stopped")

@@ -15,8 +15,9 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import DecodeError
 
 from gateway.admission.keys import ANONYMOUS, Caller
-from gateway.errors import InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.interceptors.answer_metadata import answer_pairs
+from gateway.interceptors.arrival import Arrivals
 from gateway.interceptors.carried_headers import carry
 from gateway.interceptors.last import Last, has_last
 from gateway.telemetry.record import CallRecord
@@ -66,11 +67,17 @@ def current_rpc() -> Rpc:
 
 
 class InterceptorChain(grpc.aio.ServerInterceptor):
-    """Runs interceptors, the first one outermost, around the handler of every RPC shape."""
+    """Runs interceptors, the first one outermost, around the handler of every RPC shape.
 
-    def __init__(self, interceptors: tuple[Interceptor, ...], clock: Callable[[], float]) -> None:
+    A message that is not there after `read_limit_s`, in whole seconds, ends its call.
+    """
+
+    def __init__(
+        self, interceptors: tuple[Interceptor, ...], clock: Callable[[], float], *, read_limit_s: float
+    ) -> None:
         self.interceptors: Final = interceptors
         self._clock = clock
+        self._arrivals = Arrivals(read_limit_s)
         self._lifted: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
@@ -88,22 +95,24 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         return lifted
 
     def _lift(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        kind = ("stream" if handler.request_streaming else "unary") + (
-            "_stream" if handler.response_streaming else "_unary"
-        )
-        behavior, respond = getattr(handler, kind), handler.response_serializer
+        answers = "stream" if handler.response_streaming else "unary"
+        behavior = getattr(handler, f"{'stream' if handler.request_streaming else 'unary'}_{answers}")
+        respond = handler.response_serializer
         run: Callable[..., Awaitable[Any]] = _write_all if handler.response_streaming else _answer
         if respond is not None and has_last(behavior):
             # To gRPC it is a unary method, which may write messages before its answer but has to make bytes of them.
-            run, kind, respond = functools.partial(_write_until_last, respond), "unary_unary", None
+            run, answers, respond = functools.partial(_write_until_last, respond), "unary", None
         # One message is read here and not by gRPC, whose error for a broken one would tell of our inside.
         early, read = handler.request_deserializer, _as_it_is
-        if not handler.request_streaming and early is not None:
-            read, early = functools.partial(_message, early), None
+        if not handler.request_streaming:
+            read, early = functools.partial(_message, early or _as_it_is), None
 
         # A coroutine for streams too, which writes its messages itself: cancelling it then unwinds the handler's
         # generator at once, where an abandoned generator would wait for the garbage collector.
-        async def lifted(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def lifted(messages: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            request = await self._arrivals.first(context)
+            if handler.request_streaming:
+                request = self._arrivals.every(request, messages)
             rpc = Rpc(
                 method=method,
                 context=context,
@@ -116,7 +125,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 proceed = functools.partial(interceptor.intercept, rpc, proceed)
             return await proceed()
 
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        make = getattr(grpc, f"stream_{answers}_rpc_method_handler")
         lifted_handler: grpc.RpcMethodHandler[Any, Any] = make(lifted, early, respond)
         return lifted_handler
 
@@ -130,7 +139,11 @@ def _as_it_is(request: Any) -> Any:
     return request
 
 
-def _message(read: Callable[[bytes], Any], request: bytes) -> Any:
+def _message(read: Callable[[bytes], Any], request: Any) -> Any:
+    if isinstance(request, GatewayError):
+        raise request
+    if request is grpc.aio.EOF:
+        raise InvalidRequest("The request has no message.")
     try:
         return read(request)
     except DecodeError:

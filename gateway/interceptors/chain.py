@@ -26,6 +26,7 @@ def build_chain(
     traces: Traces | None,
     clock: Callable[[], float],
     *,
+    read_limit_s: float = 60.0,
     max_in_flight: int = 0,
     lines: LineWriter | None = None,
     log_prompts: bool = False,
@@ -47,4 +48,5 @@ def build_chain(
             AuthInterceptor(keys),  # last: a handler never runs without a caller
         ),
         clock,
+        read_limit_s=read_limit_s,
     )

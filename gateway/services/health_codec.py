@@ -1,6 +1,7 @@
 """How the gateway and its providers are, as messages of the contract."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gateway.health.dependencies import Dependency
 from gateway.health.provider_checks import ProviderHealth
@@ -8,6 +9,8 @@ from gateway.services.key_codec import optional_milliseconds, optional_text, tim
 from gateway.storage.provider_health import CheckFilter, ProviderCheck
 from gateway.telemetry.outcomes import Counts
 from llmgateway.v1 import admin_health_pb2, provider_health_pb2, system_pb2, system_service_pb2
+
+_SERVER: Final = "server"
 
 
 def provider_message(health: ProviderHealth) -> provider_health_pb2.ProviderHealth:
@@ -47,32 +50,33 @@ def check_filter(request: admin_health_pb2.ListProviderChecksRequest) -> CheckFi
 
 
 def system_checks(
-    dependencies: Iterable[Dependency], providers: Sequence[ProviderHealth]
+    dependencies: Iterable[Dependency], providers: Sequence[ProviderHealth], *, draining: bool
 ) -> list[system_pb2.SystemCheck]:
-    """Return every check in a fixed order. That this process answers is one of them."""
+    """Return every check in a fixed order. That this process takes new calls is one of them."""
+    server = system_pb2.SystemCheck(name=_SERVER, status="ok")
+    if draining:
+        server = system_pb2.SystemCheck(name=_SERVER, status="failed", detail="it is shutting down")
     down = [f"{health.provider}: {health.reason}" for health in providers if health.state == "down"]
     return [
-        system_pb2.SystemCheck(name="server", status="ok"),
+        server,
         *(system_pb2.SystemCheck(name=each.name, status=each.status, detail=each.detail) for each in dependencies),
         system_pb2.SystemCheck(name="providers", status="degraded" if down else "ok", detail=", ".join(down)),
     ]
 
 
-def overall(checks: Iterable[system_pb2.SystemCheck], *, draining: bool) -> str:
-    """Return the status that some checks come to."""
-    if draining:
-        return "draining"
-    found = {check.status for check in checks}
-    return next((status for status in ("failed", "degraded") if status in found), "ok")
+def overall(checks: Iterable[system_pb2.SystemCheck]) -> str:
+    """Return the status that some checks come to. A server takes no new calls only when it is draining."""
+    found = {"draining" if (check.name, check.status) == (_SERVER, "failed") else check.status for check in checks}
+    return next((status for status in ("draining", "failed", "degraded") if status in found), "ok")
 
 
 def summary(
-    checks: Iterable[system_pb2.SystemCheck], providers: Sequence[ProviderHealth], *, draining: bool, version: str
+    checks: Sequence[system_pb2.SystemCheck], providers: Sequence[ProviderHealth], *, version: str
 ) -> system_service_pb2.GetHealthSummaryResponse:
     """Return the same in short."""
     statuses = {check.name: check.status for check in checks}
     all_down = bool(providers) and all(health.state == "down" for health in providers)
-    status = overall(checks, draining=draining)
+    status = overall(checks)
     return system_service_pb2.GetHealthSummaryResponse(
         status="down" if all_down or status in {"failed", "draining"} else status,
         version=version,

@@ -64,7 +64,7 @@ class SystemService(SystemServiceServicer):
 
     async def Health(self, request: pb.HealthRequest, context: Context) -> pb.HealthResponse:
         checks = self._checks()
-        return pb.HealthResponse(status=overall(checks, draining=self._lifecycle.draining), checks=checks)
+        return pb.HealthResponse(status=overall(checks), checks=checks)
 
     async def ListProviderHealth(
         self, request: pb.ListProviderHealthRequest, context: Context
@@ -79,7 +79,7 @@ class SystemService(SystemServiceServicer):
     async def GetHealthSummary(
         self, request: pb.GetHealthSummaryRequest, context: Context
     ) -> pb.GetHealthSummaryResponse:
-        return summary(self._checks(), self._providers.health(), draining=self._lifecycle.draining, version=__version__)
+        return summary(self._checks(), self._providers.health(), version=__version__)
 
     async def GetVersion(self, request: pb.GetVersionRequest, context: Context) -> pb.GetVersionResponse:
         return pb.GetVersionResponse(
@@ -92,4 +92,4 @@ class SystemService(SystemServiceServicer):
         )
 
     def _checks(self) -> list[system_pb2.SystemCheck]:
-        return system_checks(self._dependencies.all, self._providers.health())
+        return system_checks(self._dependencies.all, self._providers.health(), draining=self._lifecycle.draining)

@@ -78,7 +78,7 @@ async def test_an_unknown_method_is_unimplemented(stack: Stack) -> None:
 
 
 async def test_a_draining_gateway_is_alive_and_not_ready(tmp_path: Path) -> None:
-    """So that it gets no new callers and is not killed."""
+    """So that it gets no new callers and is not killed. Status and checks tell the same."""
     settings = load({"REQUIRE_AUTH": "false", **private_state(tmp_path)}, _nothing(tmp_path))
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(running(settings, addresses=("127.0.0.1:0",)))
@@ -94,6 +94,9 @@ async def test_a_draining_gateway_is_alive_and_not_ready(tmp_path: Path) -> None
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
     assert caught.value.details() == "The gateway is shutting down."
     assert (live.status, health.status, summary.status) == ("ok", "draining", "down")
+    assert [(check.name, check.detail) for check in health.checks if check.status != "ok"] == [
+        ("server", "it is shutting down")
+    ]
 
 
 def _nothing(directory: Path) -> Path:
