@@ -123,8 +123,7 @@ async def _writes(database: Database, name: str, batches: int) -> None:
         for record in (_RESERVATION, _SETTLEMENT):
             made = [_one(record, call) for call in ids]
             began, cpu_before = time.perf_counter(), time.process_time()
-            async with database.writing() as connection:
-                await call_rows.store(connection, made)
+            await database.write(call_rows.store, made)
             cpu += time.process_time() - cpu_before
             times.append((time.perf_counter() - began) / _BATCH * 2e6)
     print(
