@@ -67,7 +67,7 @@ class Ledger:
 
     def reserve(self, reservation: Reservation) -> None:
         """Write down a call that starts. Raises Overloaded when that cannot be made durable."""
-        if self.backlog >= _BACKLOG:
+        if len(self._pending) + self._storing >= _BACKLOG:
             raise Overloaded("The gateway cannot reach its database, and its backlog is full.", retry_after=5)
         try:
             self._journal.append(_ENCODER.encode(reservation) + b"\n")
@@ -147,9 +147,10 @@ class Ledger:
         self._journal.close(delete=self._stored_count == self._count)
 
     def _add(self, record: Record) -> None:
+        if not self._pending:
+            self._dirty.set()
         self._pending.append(record)
         self._count += 1
-        self._dirty.set()
 
     async def _write_pending(self) -> None:
         full = self._journal.full  # its lines are all in this batch, or in an earlier one
