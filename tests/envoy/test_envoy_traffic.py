@@ -136,12 +136,12 @@ async def test_the_request_id_is_kept(gateway: ScriptedGateway, http: aiohttp.Cl
 
 
 async def test_a_request_id_is_made(gateway: ScriptedGateway, http: aiohttp.ClientSession) -> None:
-    """Without one from the caller, the id in the answer is the one that the gateway was told."""
+    """Without one from the caller, the id in the answer is the one that the gateway was told, and sorts by time."""
     echoing(gateway)
     async with http.post(CHAT, data=b"{}") as answer:
         made = answer.headers["x-request-id"]
         assert (await answer.json())["metadata"]["x-request-id"] == made
-    assert re.fullmatch(r"[0-9a-f-]{36}", made)
+    assert re.fullmatch(r"[0-9]{13}-[0-9a-f-]{36}", made)
 
 
 async def test_success_carries_nothing_of_grpc(gateway: ScriptedGateway, http: aiohttp.ClientSession) -> None:
