@@ -38,7 +38,7 @@ def duration(milliseconds: int) -> str:
     if 0 < milliseconds < 1000:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
-    seconds = f"{rest // 1000}.{rest % 1000:03}".rstrip("0").rstrip(".") + "s"
+    seconds = f"{rest / 1000:g}s"
     if not minutes:
         return seconds
     hours, minutes = divmod(minutes, 60)
