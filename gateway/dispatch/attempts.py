@@ -10,7 +10,8 @@ from gateway.admission.admission import Admission
 from gateway.admission.permit import Permit
 from gateway.config import TimeSettings
 from gateway.dispatch.ask import Ask
-from gateway.dispatch.catalog import Target
+from gateway.dispatch.catalog import Catalog, Target
+from gateway.dispatch.time_limits import TimeLimits
 from gateway.errors import AllProvidersFailed, DeadlineExceeded, Fault, GatewayError
 from gateway.telemetry.record import CallRecord
 
@@ -21,24 +22,32 @@ _BASE_DELAY_S: Final = 0.25
 _MAX_DELAY_S: Final = 8.0
 
 
-async def whole_answer(
-    ask: Ask[Any], targets: Sequence[Target], attempt: Attempt[T], limits: TimeSettings, admission: Admission
-) -> T:
-    """Return the first answer that an attempt gives, as `first_success` does, all of it before the ask's deadline.
+class WholeAnswers:
+    """Makes calls that have one answer: admits each, attempts it, and settles it."""
 
-    The call is admitted before it and settled after it. Raises DeadlineExceeded when the deadline passes first.
-    """
-    deadline = ask.started + (ask.timeout or limits.request_s)
-    ask.record.observer.asked(ask.body)
-    permit, targets = admission.admit(ask.facts(deadline - time.monotonic()), targets)
-    async with permit:
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await first_success(
-                    permit, targets, attempt, max_retries=limits.max_retries, deadline=deadline, record=ask.record
-                )
-        except TimeoutError:
-            raise DeadlineExceeded from None
+    def __init__(self, catalog: Catalog, times: TimeSettings, admission: Admission) -> None:
+        self._catalog = catalog
+        self._times = times
+        self._admission = admission
+        self._limits = TimeLimits()
+
+    async def get(self, ask: Ask[Any], attempt: Attempt[T]) -> T:
+        """Return the first answer that an attempt gives, as `first_success` does, all of it before the ask's deadline.
+
+        Raises DeadlineExceeded when the deadline passes first.
+        """
+        deadline = ask.started + (ask.timeout or self._times.request_s)
+        targets = ask.targets(self._catalog)
+        ask.record.observer.asked(ask.body)
+        permit, targets = self._admission.admit(ask.facts(deadline - time.monotonic()), targets)
+        async with permit:
+            answer = first_success(
+                permit, targets, attempt, max_retries=self._times.max_retries, deadline=deadline, record=ask.record
+            )
+            try:
+                return await self._limits.until(deadline, answer)
+            except TimeoutError:
+                raise DeadlineExceeded from None
 
 
 async def first_success(

@@ -8,7 +8,7 @@ from gateway.admission.admission import Admission
 from gateway.admission.permit import Permit
 from gateway.config import TimeSettings
 from gateway.dispatch.ask import ChatAsk
-from gateway.dispatch.attempts import first_success, whole_answer
+from gateway.dispatch.attempts import WholeAnswers, first_success
 from gateway.dispatch.catalog import Catalog, Target
 from gateway.dispatch.generated import generated_in_answer
 from gateway.dispatch.meter import StreamMeter
@@ -27,6 +27,7 @@ class ChatDispatcher:
         self._limits = limits
         self._admission = admission
         self._lifecycle = lifecycle
+        self._answers = WholeAnswers(catalog, limits, admission)
 
     async def complete(self, ask: ChatAsk) -> bytes:
         """Return the body of the whole answer. Raises leaves of GatewayError."""
@@ -38,7 +39,7 @@ class ChatDispatcher:
             permit.generated = functools.partial(generated_in_answer, completion.body)
             return completion.body
 
-        return await whole_answer(ask, ask.targets(self._catalog), attempt, self._limits, self._admission)
+        return await self._answers.get(ask, attempt)
 
     async def stream(self, ask: ChatAsk) -> AsyncGenerator[Block]:
         """Yield the answer's blocks, the last of which ends with `[DONE]`.

@@ -4,7 +4,7 @@ from gateway.admission.admission import Admission
 from gateway.admission.permit import Permit
 from gateway.config import TimeSettings
 from gateway.dispatch.ask import EmbeddingAsk
-from gateway.dispatch.attempts import whole_answer
+from gateway.dispatch.attempts import WholeAnswers
 from gateway.dispatch.catalog import Catalog, Target
 
 
@@ -12,9 +12,7 @@ class EmbeddingDispatcher:
     """Sends embeddings calls to providers."""
 
     def __init__(self, catalog: Catalog, limits: TimeSettings, admission: Admission) -> None:
-        self._catalog = catalog
-        self._limits = limits
-        self._admission = admission
+        self._answers = WholeAnswers(catalog, limits, admission)
 
     async def embed(self, ask: EmbeddingAsk) -> bytes:
         """Return the body of the answer. Raises leaves of GatewayError."""
@@ -24,4 +22,4 @@ class EmbeddingDispatcher:
             ask.record.usage = embeddings.usage
             return embeddings.body
 
-        return await whole_answer(ask, ask.targets(self._catalog), attempt, self._limits, self._admission)
+        return await self._answers.get(ask, attempt)
