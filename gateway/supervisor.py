@@ -18,7 +18,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from gateway.config import Secret, Settings, StorageSettings
-from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
+from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, envoy_environment, render
 from gateway.open_files import affordable
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
@@ -196,7 +196,7 @@ async def _start_envoy(
     process = await asyncio.create_subprocess_exec(
         str(envoy_binary()), "-c", str(config), "--concurrency", str(len(workers.sockets)), "--disable-hot-restart",
         "--log-level", "warn",
-        start_new_session=True, preexec_fn=die_with_parent,
+        env=envoy_environment(os.environ), start_new_session=True, preexec_fn=die_with_parent,
     )  # fmt: skip
     stack.push_async_callback(stop_process, process, 0)
     return process

@@ -4,8 +4,8 @@
 How an error of the gateway reaches an HTTP caller is told in `errors.lua`.
 """
 
-from gateway.envoy.binary import EnvoyMissingError, envoy_binary
+from gateway.envoy.binary import EnvoyMissingError, envoy_binary, envoy_environment
 from gateway.envoy.config import render
 from gateway.envoy.settings import EnvoySettings
 
-__all__ = ["EnvoyMissingError", "EnvoySettings", "envoy_binary", "render"]
+__all__ = ["EnvoyMissingError", "EnvoySettings", "envoy_binary", "envoy_environment", "render"]

