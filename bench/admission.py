@@ -1,13 +1,17 @@
 """What admission and the ledger cost: CPU a call, without a network (`python -m bench.admission`).
 
-Calls with six limits come at a steady rate, are bound, reserved, settled and stored in SQLite. The CPU is the whole
-process's: event loop, writer and SQLite's threads. An empty loop at the same rate is taken off. With `--redis-url` the
-limits are counted there.
+Calls with six limits come at a steady rate, or without a pause (rate 0), are bound, reserved, settled and stored in
+SQLite. The CPU is the whole process's: the event loop, and SQLite's threads. A loop of the same rate that only parses
+the requests is taken off: a process that sleeps and wakes, its timers and the parsing are there without limits too.
+With `--redis-url` the limits are counted there.
+
+The fewer calls a second, the dearer each: it finds the caches of the CPU cold, and shares a commit with fewer.
 """
 
 import argparse
 import asyncio
 import functools
+import gc
 import json
 import tempfile
 import time
@@ -40,6 +44,9 @@ _LIMITS: Final = LimitSpec(
     spend_per_month="100000",
 )
 _FACTS: Final = ModelFacts(prices=Prices(input=2_500_000_000, output=10_000_000_000), max_output_tokens=16_384)
+_STEP_S: Final = 0.005
+_AT_ONCE: Final = 5
+"""Calls at a time where they come without a pause: as many as a step has at 1000 calls a second."""
 _USAGE: Final = Usage(prompt_tokens=50, completion_tokens=20, total_tokens=70)
 
 
@@ -59,17 +66,20 @@ async def _parse() -> None:
     await asyncio.sleep(0)
 
 
-async def _paced(work: Callable[[], Awaitable[None]], rate: int, seconds: float) -> float:
-    """Return the CPU seconds of one call at `rate` calls a second."""
-    step = 0.005
+async def _paced(
+    work: Callable[[], Awaitable[None]], rate: int, seconds: float, finish: Callable[[], Awaitable[None]]
+) -> tuple[float, float]:
+    """Return the CPU of one call at `rate` calls a second, in µs: the event loop's, and the other threads'."""
     loop = asyncio.get_running_loop()
-    count, start, cpu = 0, loop.time(), time.process_time()
+    count, start, cpu, own = 0, loop.time(), time.process_time(), time.thread_time()
     while (elapsed := loop.time() - start) < seconds:
-        due = int(elapsed * rate) - count
+        due = int(elapsed * rate) - count if rate else _AT_ONCE
         await asyncio.gather(*(work() for _ in range(due)))
         count += due
-        await asyncio.sleep(step)
-    return (time.process_time() - cpu) / max(1, count)
+        await asyncio.sleep(_STEP_S if rate else 0)
+    await finish()
+    own, cpu = time.thread_time() - own, time.process_time() - cpu
+    return own / max(1, count) * 1e6, (cpu - own) / max(1, count) * 1e6
 
 
 async def _measure(rates: list[int], seconds: float, redis_url: str) -> None:
@@ -84,10 +94,15 @@ async def _measure(rates: list[int], seconds: float, redis_url: str) -> None:
                 provider=SimpleNamespace(name="openai"), model="gpt-4o", settings=ProviderSettings(kind="openai")
             )
             call = functools.partial(_call, keys, admission, secret.reveal(), target)
+            await call()
+            gc.collect()
+            gc.freeze()  # as a worker does
             for rate in rates:
-                empty = await _paced(_parse, rate, seconds)
-                full = await _paced(call, rate, seconds)
-                print(f"{rate:6} calls/s  {(full - empty) * 1e6:7.1f} µs CPU a call")
+                empty = await _paced(_parse, rate, seconds, state.ledger.flush)
+                full = await _paced(call, rate, seconds, state.ledger.flush)
+                loop, threads = full[0] - empty[0], full[1] - empty[1]
+                name = f"{rate:6} calls/s" if rate else "without a pause"
+                print(f"{name:15}  {loop + threads:7.1f} µs CPU a call: event loop {loop:.1f}, threads {threads:.1f}")
 
 
 def _empty(folder: Path) -> Path:
@@ -98,7 +113,7 @@ def _empty(folder: Path) -> Path:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rates", type=int, nargs="+", default=[50, 200, 1000])
+    options.add_argument("--rates", type=int, nargs="+", default=[200, 1000, 0])
     options.add_argument("--seconds", type=float, default=4.0)
     options.add_argument("--redis-url", default="")
     chosen = options.parse_args()

@@ -27,7 +27,7 @@ from gateway.interceptors.access_log import AccessLogInterceptor
 from gateway.interceptors.base import Interceptor, Proceed, Rpc
 from gateway.interceptors.metrics import MetricsInterceptor
 from gateway.interceptors.tracing import TracingInterceptor
-from gateway.telemetry.logs import configure_logs
+from gateway.telemetry.logs import LineWriter, configure_logs
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import add_trace_context, running_traces
 from gateway.wire.completion import Usage
@@ -136,10 +136,10 @@ def _settings(endpoint: str, share: float, *, prompts: bool = False) -> Telemetr
     )
 
 
-async def _measure(rounds: int) -> None:
+async def _measure(rounds: int, lines: LineWriter | None) -> None:
     async with contextlib.AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(_collector())
-        log = AccessLogInterceptor(time.monotonic)
+        log = AccessLogInterceptor(time.monotonic, lines=lines)
         metrics = MetricsInterceptor(Metrics(CollectorRegistry()), time.monotonic)
         bare = Row("nothing")
         rows = [Row("log line", (log,)), Row("metrics", (metrics,)), Row("log line and metrics", (log, metrics))]
@@ -172,8 +172,7 @@ def main() -> None:
         asyncio.run(_collect())
         return
     with tempfile.TemporaryFile("w") as log, contextlib.redirect_stderr(log):
-        configure_logs(TelemetrySettings())
-        uvloop.run(_measure(chosen.rounds))
+        uvloop.run(_measure(chosen.rounds, configure_logs(TelemetrySettings())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast questions about a large ledger are, and whether its size slows its writer (`python -m bench.usage`).
 
-A ledger gets a million ended calls of one year, half of them of one key, with request ids as random as callers' are.
+A ledger gets a million ended calls of one year, half of them of one key, with request ids as random as callers' own.
 Times are of whole questions, asked one after another on warm pages; a question waits for the records of its own
 process to be stored. The database is a SQLite file, or an empty one that `--database-url` names. CPU is this process's:
 that of PostgreSQL's server is not in it, but in the time.
@@ -115,16 +115,24 @@ async def _questions(database: Database, folder: Path, rounds: int) -> None:
             await _timed(name, ask, rounds)
 
 
-async def _writes(database: Database, name: str, batches: int) -> None:
+def _made_id() -> str:
+    """Return a request id such as the gateway makes."""
+    return f"{_START + _YEAR_MS + next(_NUMBERS)}-{uuid.uuid4()}"
+
+
+def _random_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def _writes(database: Database, name: str, batches: int, request_id: Callable[[], str] = _made_id) -> None:
     """Time the storing of a call: its reservation in one batch of 50, its end in a later one."""
     cpu, times = 0.0, []
     for batch in range(batches):
         ids = [f"z{time.time_ns():x}{batch:04}-{number}" for number in range(_BATCH)]
         for record in (_RESERVATION, _SETTLEMENT):
-            made = [_one(record, call) for call in ids]
+            made = [_one(record, call, request_id()) for call in ids]
             began, cpu_before = time.perf_counter(), time.process_time()
-            async with database.writing() as connection:
-                await call_rows.store(connection, made)
+            await database.write(call_rows.store, made)
             cpu += time.process_time() - cpu_before
             times.append((time.perf_counter() - began) / _BATCH * 2e6)
     print(
@@ -133,11 +141,11 @@ async def _writes(database: Database, name: str, batches: int) -> None:
     )
 
 
-def _one(record: Any, call: str) -> Any:
+def _one(record: Any, call: str, request_id: str) -> Any:
     if isinstance(record, Settlement):
         return msgspec.structs.replace(record, id=call)
     return msgspec.structs.replace(
-        record, id=call, request_id=str(uuid.uuid4()), started_at=record.started_at + next(_NUMBERS)
+        record, id=call, request_id=request_id, started_at=record.started_at + next(_NUMBERS)
     )
 
 
@@ -155,6 +163,7 @@ async def _measure(database_url: str, folder: Path, count: int, rounds: int) -> 
             async with database.writing() as connection:
                 await connection.execute(sa.text("ANALYZE"))  # else autovacuum does, a minute later
         await _writes(database, "into a full one", 200)
+        await _writes(database, "the same, callers' own ids", 200, _random_id)
         gc.collect()
         gc.freeze()  # as a worker does
         await _questions(database, folder, rounds)

@@ -47,6 +47,7 @@ from gateway.state import State, now_ms, open_state
 from gateway.storage.provider_health import ProviderCheckQueries
 from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.gauges import LimitState, StateGauges
+from gateway.telemetry.logs import LineWriter
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces, add_trace_context, running_traces
 from gateway.tls import grpc_credentials
@@ -108,6 +109,7 @@ class App:
         commit: str,
         *,
         load: Callable[[], Settings],
+        lines: LineWriter | None,
     ) -> None:
         self._state = state
         self.lifecycle: Final = Lifecycle()
@@ -118,6 +120,7 @@ class App:
         ledger = state.ledger
         self._gauges = StateGauges(metrics.registry, reservations=lambda: ledger.open, backlog=lambda: ledger.backlog)
         self._load = load
+        self._lines = lines
         self._keeping_up: list[asyncio.Task[None]] = []
         self._drained = False
         self._traces = traces
@@ -311,6 +314,7 @@ class App:
                 time.monotonic,
                 read_limit_s=settings.service.request_read_timeout_s,
                 max_in_flight=settings.service.max_in_flight,
+                lines=self._lines,
                 log_prompts=settings.telemetry.trace_prompts,
             )
             return _Generation(settings, providers, chain, table, stack.pop_all())
@@ -327,13 +331,15 @@ async def running(
     shared_port: bool = False,
     load: Callable[[], Settings] | None = None,
     watched: Path | None = None,
+    lines: LineWriter | None = None,
 ) -> AsyncIterator[App]:
     """Serve on gRPC `addresses` (`127.0.0.1:0`, `unix:/path`) until the block is left, then drain.
 
     On leaving: health turns NOT_SERVING, after `service.shutdown_delay_s` new calls are refused, running ones get
     `service.shutdown_grace_s`, providers close, and the ledger is written out. `shared_port`: other workers listen on
     the same TCP port, and the kernel deals connections out. `load` gives the settings for a reload, the same ones
-    without it; a change of the file `watched` asks for one. Raises ListenError, StateError or ConfigError.
+    without it; a change of the file `watched` asks for one. Calls' log
+    lines go to `lines`. Raises ListenError, StateError or ConfigError.
     """
     async with contextlib.AsyncExitStack() as stack:
         traces = await stack.enter_async_context(running_traces(settings.telemetry))
@@ -343,7 +349,7 @@ async def running(
         )
         metrics = Metrics(registry or CollectorRegistry(), commit)
         checks = ProviderChecks(metrics, history, clock=now_ms, new_id=CallIds(now_ms), owner=state.process)
-        app = App(state, metrics, checks, traces, commit, load=load or (lambda: settings))
+        app = App(state, metrics, checks, traces, commit, load=load or (lambda: settings), lines=lines)
         await app.start(settings)
         stack.push_async_callback(app.aclose)
         server = grpc.aio.server(

@@ -45,14 +45,14 @@ class Lifecycle:
         A call that reaches this point while closing is served: its caller, or Envoy, tries those again that gRPC
         itself turns away. Raises Draining when `end_calls` ends it.
         """
-        return self._in(self._calls)
+        return _InHand(self._calls, self._ended)
 
     def watch(self) -> contextlib.AbstractContextManager[None]:
         """Count the running task as one that only looks on (health, reflection): nobody waits for its end.
 
         Raises Draining when `end_watches` ends it.
         """
-        return self._in(self._watches)
+        return _InHand(self._watches, self._ended)
 
     @contextlib.contextmanager
     def waiting(self, wait: Wait) -> Iterator[None]:
@@ -62,8 +62,11 @@ class Lifecycle:
         HTTP callers as if it were complete.
         """
         wait.end_by(self.ends)
-        with _member(self._waits, wait):
+        self._waits.add(wait)
+        try:
             yield
+        finally:
+            self._waits.discard(wait)
 
     def drain(self) -> None:
         """Tell everyone who asks that this worker is shutting down."""
@@ -94,31 +97,31 @@ class Lifecycle:
             self._ended.add(task)
             task.cancel()
 
-    @contextlib.contextmanager
-    def _in(self, group: set[asyncio.Task[Any]]) -> Iterator[None]:
-        task = _this_task()
-        with _member(group, task):
-            try:
-                yield
-            except asyncio.CancelledError:
-                if task not in self._ended:
-                    raise
-                task.uncancel()
-                raise Draining(retry_after=_RETRY_AFTER_S) from None
-            finally:
-                self._ended.discard(task)
+
+class _InHand:
+    """The running task as one of `group`, while the block runs. Every call enters one, so it is no generator."""
+
+    __slots__ = ("_ended", "_group", "_task")
+
+    def __init__(self, group: set[asyncio.Task[Any]], ended: set[asyncio.Task[Any]]) -> None:
+        self._group = group
+        self._ended = ended
+        self._task = _this_task()
+
+    def __enter__(self) -> None:
+        self._group.add(self._task)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._group.discard(self._task)
+        if self._task not in self._ended:
+            return
+        self._ended.discard(self._task)
+        if isinstance(error, asyncio.CancelledError):
+            self._task.uncancel()
+            raise Draining(retry_after=_RETRY_AFTER_S) from None
 
 
 def _this_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None, "an RPC runs in a task"  # noqa: S101  # narrows the type
     return task
-
-
-@contextlib.contextmanager
-def _member(group: set[Any], member: Any) -> Iterator[None]:
-    group.add(member)
-    try:
-        yield
-    finally:
-        group.discard(member)

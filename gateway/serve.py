@@ -39,7 +39,6 @@ def serve(settings: Settings, *, place: Place, load: Callable[[], Settings], wat
 
     On SIGHUP, and when the file `watched` changes, the settings that `load` gives are put in force. Raises ListenError.
     """
-    configure_logs(settings.telemetry)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, place, load, watched, commit))
 
@@ -47,6 +46,7 @@ def serve(settings: Settings, *, place: Place, load: Callable[[], Settings], wat
 async def _serve(
     settings: Settings, place: Place, load: Callable[[], Settings], watched: Path | None, commit: str
 ) -> None:
+    lines = configure_logs(settings.telemetry)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,6 +65,7 @@ async def _serve(
             shared_port=place.shared_port,
             load=load,
             watched=watched,
+            lines=lines,
         ) as app,
         _metrics(settings, place, registry_page(registry, app.read_limits)),
     ):

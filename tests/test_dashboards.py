@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from gateway.errors import Reason
 from gateway.telemetry.gauges import StateGauges
+from gateway.telemetry.instruments import Spread, Tally
 from gateway.telemetry.metrics import Metrics
 from gateway.workers import Workers
 
@@ -45,7 +46,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     Workers(1, tmp_path_factory.mktemp("sockets"), {}, 1, registry)
     found: dict[str, set[str]] = {}
     for collector in registry._collector_to_names:
-        names = set(getattr(collector, "_labelnames", ())) | {"worker"}
+        names = set(getattr(collector, "labels" if isinstance(collector, Tally | Spread) else "_labelnames", ())) | {
+            "worker"
+        }
         for metric in collector.collect():
             for sample in _sample_names(metric):
                 found[sample] = names | ({"le"} if sample.endswith("_bucket") else set())

@@ -8,7 +8,7 @@ import structlog
 from msgspec import Struct
 
 from gateway.admission.key_store import FoundKey, KeyStore, StoredKey, UnknownKeyError, digest
-from gateway.admission.keys import Caller, StaticKeys
+from gateway.admission.keys import Caller, StaticKeys, fingerprint
 from gateway.admission.quota import overlay, rules
 from gateway.config import LimitSpec
 from gateway.errors import KeyNotFound, Overloaded
@@ -56,14 +56,14 @@ class KeyRing:
         """
         if key is None:
             return self._static.without_key(None)
-        caller = self._static.find(key)
+        mark = fingerprint(key)
+        caller = self._static.find(mark)
         if caller is not None:
             return caller
-        hashed = digest(self._pepper, key)
-        entry = self._entries.get(hashed)
+        entry = self._entries.get(mark)
         now = self._clock()
         if entry is None or now >= entry.read_again_at:
-            entry = await self._read_again(hashed, entry, now)
+            entry = await self._read_again(mark, key, entry, now)
         if entry.found is None or entry.caller is None or not entry.found.valid(now):
             return self._static.without_key(key)
         return entry.caller
@@ -88,12 +88,12 @@ class KeyRing:
         except OUTAGE as exc:
             raise Overloaded("The gateway cannot look up the API key now.", retry_after=1) from exc
 
-    async def _read_again(self, hashed: bytes, known: _Entry | None, now: int) -> _Entry:
+    async def _read_again(self, mark: bytes, key: str, known: _Entry | None, now: int) -> _Entry:
         """Return the key's entry from the database; while that is away, a known key's old one for a while."""
         lasts = known is not None and known.found is not None and now - known.read_at <= STALE_MS
         try:
             async with asyncio.timeout(_WAIT_KNOWN_S if lasts else _WAIT_S):
-                return await asyncio.shield(self._refresh(hashed))
+                return await asyncio.shield(self._refresh(mark, key))
         except OUTAGE as exc:
             if known is None or not lasts:
                 _log.warning("key not looked up", error=type(exc).__name__)
@@ -101,24 +101,24 @@ class KeyRing:
             known.read_again_at = now + _AWAY_MS
             return known
 
-    def _refresh(self, hashed: bytes) -> asyncio.Task[_Entry]:
-        task = self._reading.get(hashed)
+    def _refresh(self, mark: bytes, key: str) -> asyncio.Task[_Entry]:
+        task = self._reading.get(mark)
         if task is None:
-            task = self._reading[hashed] = asyncio.create_task(self._load(hashed))
-            task.add_done_callback(lambda done: self._loaded(hashed, done))
+            task = self._reading[mark] = asyncio.create_task(self._load(mark, key))
+            task.add_done_callback(lambda done: self._loaded(mark, done))
         return task
 
-    async def _load(self, hashed: bytes) -> _Entry:
+    async def _load(self, mark: bytes, key: str) -> _Entry:
         now = self._clock()
-        found = await self._store.find(hashed)
+        found = await self._store.find(digest(self._pepper, key))
         entry = _Entry(found, self._caller(found.key) if found is not None else None, now, now + FRESH_MS)
         if len(self._entries) >= _MAX_ENTRIES:  # somebody guesses keys
             self._entries.clear()
-        self._entries[hashed] = entry
+        self._entries[mark] = entry
         return entry
 
-    def _loaded(self, hashed: bytes, task: asyncio.Task[_Entry]) -> None:
-        del self._reading[hashed]
+    def _loaded(self, mark: bytes, task: asyncio.Task[_Entry]) -> None:
+        del self._reading[mark]
         if not task.cancelled():
             task.exception()  # seen: who waits for the task raises it, and a known key outlives it
 

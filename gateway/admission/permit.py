@@ -56,7 +56,8 @@ class Permit:
         """
         if target is self._target:
             return
-        await self._give_back()
+        if self._grant is not None:
+            await self._give_back()
         quote = self._desk.quote(target.provider.name, target.model)
         self._client_pays = client_pays(self._facts, target, self._targets[0])
         await self._reserve(target, quote)
@@ -115,13 +116,11 @@ class Permit:
     async def _reserve(self, target: Target, quote: Quote) -> None:
         facts = self._facts
         rules = facts.caller.rules + self._desk.rules(target.provider.name)
-        costs = quote.dearest[1] > 0 and not self._client_pays
-        limited = any(rule.metric == "tokens" or (costs and rule.metric == "spend_nano") for rule in rules)
         cap = known_cap(facts, target, quote)
         self.output_cap = None
         if cap is None:
             cap = self._desk.default_output_tokens
-            self.output_cap = cap if limited else None
+            self.output_cap = cap if self._limits_output(rules, quote) else None
         self._completion_bound = cap * facts.choices
         if not rules:
             return
@@ -129,7 +128,8 @@ class Permit:
             try:
                 grant = await self._desk.limiter.reserve(rules, self._charge(quote), self._lease_ms() / 1000)
             except (QuotaExceeded, RateLimited) as error:
-                smaller = await self._shrunk(rules, quote) if facts.generates and limited else 0
+                limited = facts.generates and self._limits_output(rules, quote)
+                smaller = await self._shrunk(rules, quote) if limited else 0
                 if smaller < min(SMALLEST_CAP, cap):
                     raise
                 self.output_cap = smaller
@@ -140,6 +140,10 @@ class Permit:
                 facts.record.rate_limits = headers(grant.standing)
                 return
         raise refused
+
+    def _limits_output(self, rules: Sequence[LimitRule], quote: Quote) -> bool:
+        costs = quote.dearest[1] > 0 and not self._client_pays
+        return any(rule.metric == "tokens" or (costs and rule.metric == "spend_nano") for rule in rules)
 
     def _charge(self, quote: Quote) -> Charge:
         prompt = self._facts.prompt_tokens

@@ -25,15 +25,14 @@ def cost_nano_usd(prices: Prices, usage: Usage) -> int:
     has the plain price. A token that is of two kinds is priced once: audio that was cached counts as cached, reasoning
     that is audio as audio. Exact but for one rounding, of the sum.
     """
-    sent = usage.prompt_tokens_details or None
-    got = usage.completion_tokens_details or None
-    cached, written, heard = (
-        _count(getattr(sent, name, None)) for name in ("cached_tokens", "cache_write_tokens", "audio_tokens")
-    )
-    if cached or written:
-        heard = min(heard, max(0, usage.prompt_tokens - cached - written))
-    spoken, thought = (_count(getattr(got, name, None)) for name in ("audio_tokens", "reasoning_tokens"))
-    thought = min(thought, max(0, usage.completion_tokens - spoken))
+    cached = written = heard = spoken = thought = 0
+    if sent := usage.prompt_tokens_details:
+        cached, written, heard = _count(sent.cached_tokens), _count(sent.cache_write_tokens), _count(sent.audio_tokens)
+        if cached or written:
+            heard = min(heard, max(0, usage.prompt_tokens - cached - written))
+    if got := usage.completion_tokens_details:
+        spoken, thought = _count(got.audio_tokens), _count(got.reasoning_tokens)
+        thought = min(thought, max(0, usage.completion_tokens - spoken))
     long = prices.long_prompt
     rates = long if long is not None and usage.prompt_tokens > long.above else prices
     audio_in = rates.input if prices.audio_input is None else prices.audio_input

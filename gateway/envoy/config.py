@@ -7,13 +7,14 @@ from typing import Any, Final
 import yaml
 
 from gateway.bindings import Binding, read_bindings
+from gateway.envoy.headers import http_headers, unread_headers
 from gateway.envoy.names import (
     ADMIN_SERVICE,
     CLUSTER,
     CORS,
+    DISCARD,
     ERRORS,
     REFLECTION,
-    TOO_LARGE,
     TRANSCODER,
     TRANSCODER_TYPE,
     WHOLE_REQUEST,
@@ -24,6 +25,13 @@ from gateway.envoy.settings import EnvoySettings
 
 _HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default settings. Do not edit.\n"
 _ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")
+_DISCARD_LUA: Final = """\
+function envoy_on_request(handle)
+  for chunk in handle:bodyChunks() do
+    chunk:setBytes("")
+  end
+end
+"""
 _GRPC_RESOURCE_EXHAUSTED: Final = "8"
 
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
@@ -135,6 +143,7 @@ def _connection_manager(settings: EnvoySettings, bindings: Sequence[Binding]) ->
         "common_http_protocol_options": {"idle_timeout": "600s"},
         "http2_protocol_options": {"max_concurrent_streams": settings.max_concurrent_streams},
         "local_reply_config": {"mappers": [_text_of_400(), _too_large_for_grpc()]},
+        "early_header_mutation_extensions": [_request_id()],
         "generate_request_id": True,
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
@@ -146,6 +155,18 @@ def _connection_manager(settings: EnvoySettings, bindings: Sequence[Binding]) ->
         },
         "route_config": {"virtual_hosts": [virtual_host(settings, bindings)]},
         "http_filters": _http_filters(settings, bindings),
+    }
+
+
+def _request_id() -> dict[str, Any]:
+    """Make ids that sort by time, where the caller sends none: a table's index of random ones slows its writer."""
+    made = {"key": "x-request-id", "value": "%START_TIME(%s%3f)%-%UNIQUE_ID%"}
+    return {
+        "name": "request_id",
+        "typed_config": {
+            "@type": type_url("http.early_header_mutation.header_mutation.v3.HeaderMutation"),
+            "mutations": [{"append": {"header": made, "append_action": "ADD_IF_ABSENT"}}],
+        },
     }
 
 
@@ -178,20 +199,10 @@ def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[
     cors = [{"name": CORS, "typed_config": {"@type": type_url("filters.http.cors.v3.Cors")}}]
     return [
         *(cors if settings.cors_allow_origins else ()),
-        {
-            "name": "unread-headers",
-            "typed_config": {
-                "@type": type_url("filters.http.header_mutation.v3.HeaderMutation"),
-                "mutations": {"request_mutations": _unread_headers()},
-            },
-        },
-        {
-            "name": ERRORS,
-            "typed_config": {
-                "@type": type_url("filters.http.lua.v3.Lua"),
-                "default_source_code": {"inline_string": _Text(_errors_lua(settings))},
-            },
-        },
+        unread_headers(),
+        http_headers(settings),
+        _lua(ERRORS, _errors_lua(settings)),
+        {**_lua(DISCARD, _DISCARD_LUA), "disabled": True},  # but for one route
         {
             "name": WHOLE_REQUEST,
             "typed_config": {
@@ -220,24 +231,16 @@ def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[
     ]
 
 
-def _unread_headers() -> list[dict[str, Any]]:
-    """Take away what the gateway does not read and what gRPC cannot read when it is wrong.
-
-    A header that gRPC cannot read fails its call, and, because gRPC keeps the failure with the header's name in the
-    connection's HPACK table, also later calls of others that have this header.
-    """
-    names = ("grpc-internal-encoding-request", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-status")
-    return [*({"remove": name} for name in names), {"remove_on_match": {"key_matcher": {"suffix": "-bin"}}}]
+def _lua(name: str, code: str) -> dict[str, Any]:
+    source = {"inline_string": _Text(code)}
+    return {
+        "name": name,
+        "typed_config": {"@type": type_url("filters.http.lua.v3.Lua"), "default_source_code": source},
+    }
 
 
 def _errors_lua(settings: EnvoySettings) -> str:
-    values = {
-        "max_body_bytes": str(settings.max_body_bytes),
-        "security_headers": str(settings.security_headers).lower(),
-        "too_large": f'"{TOO_LARGE}"',
-    }
-    table = ", ".join(f"{name} = {value}" for name, value in values.items())
-    return f"local SETTINGS = {{{table}}}\n" + _ERRORS_LUA.read_text(encoding="utf-8")
+    return f"local MAX_BODY_BYTES = {settings.max_body_bytes}\n" + _ERRORS_LUA.read_text(encoding="utf-8")
 
 
 def _cluster(settings: EnvoySettings, name: str, max_calls: int) -> dict[str, Any]:

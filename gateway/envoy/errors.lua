@@ -1,11 +1,12 @@
 -- Makes every answer to an HTTP caller look like one of OpenAI's.
 --
--- Runs after the transcoder has had the response, for every stream. Three cases:
---   * native gRPC (status 200, application/grpc): left alone;
+-- Runs after the transcoder has had the response, for HTTP callers only: routes of native gRPC go without. Two cases:
 --   * an error: the gateway says status and body in the trailing metadata x-http-status and x-error-body;
 --     an error without them comes from Envoy or from gRPC itself and gets its body from REPLIES;
---   * success: gRPC's own headers and trailers are taken away.
--- SETTINGS is put in front of this text when the configuration is rendered.
+--   * success: the headers that the gateway put into the content type are taken out of it.
+-- What every answer gets or loses is done without Lua (`headers.py`), which costs less. There is nothing here for
+-- requests: Lua would leave garbage for each of them, which nobody collects when callers come and go without an answer.
+-- MAX_BODY_BYTES is put in front of this text when the configuration is rendered.
 
 local REPLIES = {
   [400] = {"invalid_request_error", nil, "The request is malformed."},
@@ -15,7 +16,7 @@ local REPLIES = {
   [405] = {"invalid_request_error", "method_not_allowed", "This route does not take this HTTP method."},
   [408] = {"invalid_request_error", "timeout", "The request did not arrive in time."},
   [413] = {"invalid_request_error", "request_too_large",
-           "The request body is larger than " .. SETTINGS.max_body_bytes .. " bytes."},
+           "The request body is larger than " .. MAX_BODY_BYTES .. " bytes."},
   [429] = {"requests", "rate_limit_exceeded", "Too many requests."},
   [431] = {"invalid_request_error", "request_too_large", "The request headers are too large."},
   [500] = {"server_error", nil, "The gateway failed to answer."},
@@ -25,14 +26,6 @@ local REPLIES = {
   [504] = {"server_error", "timeout", "The gateway did not answer in time."},
 }
 local UNKNOWN_CALLER_ERROR = {"invalid_request_error", nil, "The request was refused."}
-
-local SECURITY_HEADERS = {
-  {"cache-control", "no-store"},
-  {"content-security-policy", "default-src 'none'; frame-ancestors 'none'"},
-  {"referrer-policy", "no-referrer"},
-  {"x-content-type-options", "nosniff"},
-  {"x-frame-options", "DENY"},
-}
 
 local ESCAPES = {['"'] = '\\"', ["\\"] = "\\\\"}
 
@@ -53,24 +46,6 @@ local function own_body(status, text)
   end
   return '{"error":{"message":' .. quoted(message) .. ',"type":' .. quoted(row[1])
     .. ',"param":null,"code":' .. quoted(row[2]) .. "}}"
-end
-
-local function remove_grpc(headers)
-  headers:remove("grpc-status")
-  headers:remove("grpc-message")
-  headers:remove("grpc-status-details-bin")
-  headers:remove("grpc-accept-encoding")
-end
-
-local function secure(headers)
-  if SETTINGS.security_headers then
-    for _, header in ipairs(SECURITY_HEADERS) do
-      -- A service may have its own, as the pages for people do.
-      if headers:get(header[1]) == nil then
-        headers:add(header[1], header[2])
-      end
-    end
-  end
 end
 
 local function answer_error(handle, status)
@@ -109,8 +84,6 @@ local function answer_error(handle, status)
   end
   headers:remove("x-http-status")
   headers:remove("x-error-body")
-  remove_grpc(headers)
-  secure(headers)
 end
 
 local CARRIED = '^(.*); llmgateway%-headers="(.*)"$'
@@ -131,40 +104,6 @@ local function unpack_headers(headers, content_type)
   end
 end
 
-local ENCODINGS = {identity = true, deflate = true, gzip = true}
-
--- Most clients write all of a body before they read: one that Envoy hung up on would see a reset and not the 413. So
--- a body over the limit is read to its end and thrown away, unless even that is too much.
-local LINGER = 16
-
-local function refuse_large(handle, headers)
-  local length = tonumber(headers:get("content-length"))
-  if length == nil or length <= SETTINGS.max_body_bytes or length > LINGER * SETTINGS.max_body_bytes then
-    return
-  end
-  headers:replace(":path", SETTINGS.too_large)
-  headers:replace("x-too-large", "1")
-  handle:clearRouteCache()
-  for chunk in handle:bodyChunks() do
-    chunk:setBytes("")
-  end
-end
-
--- gRPC cannot read a wrong value of these, and then also fails later calls of others on the same connection.
-function envoy_on_request(handle)
-  local headers = handle:headers()
-  headers:remove("x-too-large")
-  local timeout = headers:get("grpc-timeout")
-  if timeout ~= nil and (#timeout > 9 or not timeout:find("^%d+[HMSmun]$")) then
-    headers:remove("grpc-timeout")
-  end
-  local encoding = headers:get("grpc-encoding")
-  if encoding ~= nil and not ENCODINGS[encoding] then
-    headers:remove("grpc-encoding")
-  end
-  refuse_large(handle, headers)
-end
-
 function envoy_on_response(handle)
   local headers = handle:headers()
   local status = tonumber(headers:get(":status"))
@@ -174,24 +113,9 @@ function envoy_on_response(handle)
   end
   local content_type = headers:get("content-type")
   if content_type ~= nil then
-    if content_type:find("application/grpc", 1, true) == 1 then
-      return
-    end
     unpack_headers(headers, content_type)
   end
-  remove_grpc(headers)
-  secure(headers)
   if headers:get("content-length") == nil then
     headers:add("x-accel-buffering", "no") -- nginx in front would hold a stream back
-  end
-  if handle:streamInfo():protocol() == "HTTP/1.1" then
-    return -- its callers see no trailers, and waiting for them would cost each chunk of a stream
-  end
-  -- Data go on flowing while this waits.
-  local trailers = handle:trailers()
-  if trailers ~= nil then
-    trailers:remove("grpc-status")
-    trailers:remove("grpc-message")
-    trailers:remove("grpc-status-details-bin")
   end
 end

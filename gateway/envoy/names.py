@@ -7,11 +7,11 @@ CLUSTER: Final = "gateway"
 REFLECTION: Final = "reflection"
 CORS: Final = "cors"
 ERRORS: Final = "errors"
+HTTP_HEADERS: Final = "http-headers"
+DISCARD: Final = "discard"
 WHOLE_REQUEST: Final = "whole-request"
 TRANSCODER_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
 TRANSCODER: Final = "transcoder"
-TOO_LARGE: Final = "/too-large"
-"""Where errors.lua sends a request whose body it has thrown away; no caller's path gets there by itself."""
 
 
 def type_url(name: str) -> str:

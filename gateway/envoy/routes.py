@@ -9,9 +9,10 @@ from gateway.envoy.names import (
     ADMIN_SERVICE,
     CLUSTER,
     CORS,
+    DISCARD,
     ERRORS,
+    HTTP_HEADERS,
     REFLECTION,
-    TOO_LARGE,
     TRANSCODER,
     TRANSCODER_TYPE,
     WHOLE_REQUEST,
@@ -19,6 +20,10 @@ from gateway.envoy.names import (
 )
 from gateway.envoy.settings import EnvoySettings
 
+_FILTER_CONFIG: Final = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
+_READ_BY_GRPC: Final = {"grpc-timeout": "[0-9]{1,8}[HMSmun]", "grpc-encoding": "identity|deflate|gzip"}
+_LINGER: Final = 16
+"""A body of this many times the limit is not read to its end."""
 _EXPOSED: Final = ",".join(
     (
         "*",  # is no wildcard for a page that sends credentials, so what it needs is named too
@@ -33,6 +38,10 @@ _EXPOSED: Final = ",".join(
 )
 
 
+_NOT_FOR_GRPC: Final = {name: {"@type": _FILTER_CONFIG, "disabled": True} for name in (HTTP_HEADERS, ERRORS)}
+"""Decided when a request comes, so that a transcoded one, which is routed again by RPC, keeps these filters."""
+
+
 def virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[str, Any]:
     """Requests are routed twice: as they come, and again by RPC when the transcoder has changed them.
 
@@ -44,22 +53,10 @@ def virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[s
         "domains": ["*"],
         "retry_policy": _retry_policy(settings),
         "routes": [
-            {
-                "match": {"prefix": "/grpc.reflection.", "grpc": {}},
-                "route": {"cluster": REFLECTION, "timeout": "0s"},
-                "typed_per_filter_config": {
-                    WHOLE_REQUEST: {"@type": type_url("filters.http.buffer.v3.BufferPerRoute"), "disabled": True}
-                },
-            },
+            *_rpcs("/grpc.reflection.", REFLECTION, {WHOLE_REQUEST: {"@type": _FILTER_CONFIG, "disabled": True}}),
             *_hidden_services(bindings),
-            {"match": {"prefix": "/", "grpc": {}}, "route": to_gateway},
-            {
-                "match": {"path": TOO_LARGE, "headers": [{"name": "x-too-large", "present_match": True}]},
-                "direct_response": {"status": 413},
-                "typed_per_filter_config": {
-                    TRANSCODER: {"@type": TRANSCODER_TYPE, "proto_descriptor_bin": "", "services": []}  # off
-                },
-            },
+            *_rpcs("/", CLUSTER, {}),
+            _too_large(settings.max_body_bytes),
             *(
                 {
                     "match": {"path": path} if pattern is None else {"safe_regex": {"regex": pattern}},
@@ -76,11 +73,47 @@ def virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[s
     return host
 
 
+def _rpcs(prefix: str, cluster: str, filters: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Yields the routes of RPCs to a cluster: one for each header that can be wrong, and the one for all is well.
+
+    gRPC cannot read a wrong value of these, and then also fails later calls of others on the same connection.
+    """
+    route = {"route": {"cluster": cluster, "timeout": "0s"}, "typed_per_filter_config": {**_NOT_FOR_GRPC, **filters}}
+    match = {"prefix": prefix, "grpc": {}}
+    for name, right in _READ_BY_GRPC.items():
+        wrong = {"name": name, "string_match": {"safe_regex": {"regex": right}}, "invert_match": True}
+        yield {"match": {**match, "headers": [wrong]}, **route, "request_headers_to_remove": list(_READ_BY_GRPC)}
+    yield {"match": match, **route}
+
+
+def _too_large(limit: int) -> dict[str, Any]:
+    """Return the route of a request whose body is over the limit.
+
+    Most clients write all of a body before they read: one that Envoy hung up on would see a reset and not the 413. So
+    the body is read to its end and thrown away, unless even that is too much.
+    """
+    length = {"name": "content-length", "range_match": {"start": limit + 1, "end": _LINGER * limit + 1}}
+    return {
+        "match": {"prefix": "/", "headers": [length]},
+        "direct_response": {"status": 413},
+        "typed_per_filter_config": {
+            DISCARD: {"@type": _FILTER_CONFIG, "config": {}},  # on
+            TRANSCODER: {"@type": TRANSCODER_TYPE, "proto_descriptor_bin": "", "services": []},  # off
+        },
+    }
+
+
 def _hidden_services(bindings: Sequence[Binding]) -> list[dict[str, Any]]:
     """Return the route that ends native calls of AdminService where it is not among the services: UNIMPLEMENTED."""
     if any(binding.service == ADMIN_SERVICE for binding in bindings):
         return []
-    return [{"match": {"prefix": f"/{ADMIN_SERVICE}/"}, "direct_response": {"status": 404}}]
+    return [
+        {
+            "match": {"prefix": f"/{ADMIN_SERVICE}/", "grpc": {}},
+            "direct_response": {"status": 404},
+            "typed_per_filter_config": _NOT_FOR_GRPC,
+        }
+    ]
 
 
 def _retry_policy(settings: EnvoySettings) -> dict[str, Any]:

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from msgspec import UNSET, UnsetType
 
 from gateway.errors import GatewayError
 from gateway.interceptors.base import Proceed, Rpc
 from gateway.interceptors.route import route
+from gateway.telemetry.access_line import AccessLine
+from gateway.telemetry.logs import LineWriter
 from gateway.telemetry.prompts import PromptKeeper
 from gateway.telemetry.record import shown_name
 from gateway.telemetry.usage import cached_tokens, reasoning_tokens
@@ -20,11 +23,12 @@ _QUIET: Final = ("/grpc.", "/llmgateway.v1.SystemService/")
 class AccessLogInterceptor:
     """Logs what each RPC asked and what became of it; probes are logged at debug level.
 
-    `docs/operations.md` tells each field. With `prompts` the line also has the request's body.
+    The lines go to `lines`, without it to the loggers. With `prompts` a line also has the request's body.
     """
 
-    def __init__(self, clock: Callable[[], float], *, prompts: bool = False) -> None:
+    def __init__(self, clock: Callable[[], float], *, lines: LineWriter | None = None, prompts: bool = False) -> None:
         self._clock = clock
+        self._lines = lines
         self._prompts = prompts
 
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
@@ -32,26 +36,35 @@ class AccessLogInterceptor:
         try:
             result = await proceed()
         except asyncio.CancelledError:
-            self._line(rpc, asked, "CANCELLED", 499)
+            self._log(rpc, asked, "CANCELLED", 499)
             raise
         except GatewayError as exc:
-            more = {} if exc.vendor_text else {"message": exc.message}
-            self._line(rpc, asked, exc.reason.value, exc.http_status, **more)
+            self._log(rpc, asked, exc.reason.value, exc.http_status, UNSET if exc.vendor_text else exc.message)
             raise
         except BaseException:
-            self._line(rpc, asked, "INTERNAL", 500)
+            self._log(rpc, asked, "INTERNAL", 500)
             raise
-        self._line(rpc, asked, "OK", 200)
+        self._log(rpc, asked, "OK", 200)
         return result
 
-    def _line(self, rpc: Rpc, asked: PromptKeeper | None, reason: str, http_status: int, **more: str) -> None:
+    def _log(
+        self, rpc: Rpc, asked: PromptKeeper | None, reason: str, status: int, message: str | UnsetType = UNSET
+    ) -> None:
+        line = self._line(rpc, reason, status)
+        line.message = message
+        if asked is not None and asked.text is not None:
+            line.request_body = asked.text
+        if rpc.method.startswith(_QUIET):
+            _log.debug("request", **line.fields())
+        elif self._lines is not None:
+            self._lines.info(line.encoded())
+        else:
+            _log.info("request", **line.fields())
+
+    def _line(self, rpc: Rpc, reason: str, http_status: int) -> AccessLine:
         record = rpc.record
         usage = record.usage
-        write = _log.debug if rpc.method.startswith(_QUIET) else _log.info
-        if asked is not None and asked.text is not None:
-            more["request_body"] = asked.text
-        write(
-            "request",
+        return AccessLine(
             request_id=rpc.request_id,
             trace_id=rpc.trace_id,
             key_id=rpc.caller.key_id,
@@ -71,5 +84,4 @@ class AccessLogInterceptor:
             cost_nano_usd=record.cost_nano,
             first_token_ms=round(record.first_token_s * 1000, 1) if record.first_token_s is not None else None,
             total_ms=round((self._clock() - rpc.started) * 1000, 1),
-            **more,
         )

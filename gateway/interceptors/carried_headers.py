@@ -19,5 +19,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9 .,:;/+_-]*").fullmatch
 
 def carry(body: HttpBody, headers: Mapping[str, str]) -> None:
     """Have Envoy make `headers` of the answer that `body` begins; the values are percent-encoded where need be."""
-    pairs = "&".join(f"{name}={value if _PLAIN(value) else quote(value, safe='')}" for name, value in headers.items())
+    if not _PLAIN("".join(headers.values())):
+        headers = {name: quote(value, safe="") for name, value in headers.items()}
+    pairs = "&".join(map("=".join, headers.items()))
     body.content_type = f'{body.content_type}; {_PARAMETER}="{pairs}"'

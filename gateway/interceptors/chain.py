@@ -14,6 +14,7 @@ from gateway.interceptors.request_id import RequestIdInterceptor
 from gateway.interceptors.tracing import TracingInterceptor
 from gateway.interceptors.trailers import TrailersInterceptor
 from gateway.lifecycle import Lifecycle
+from gateway.telemetry.logs import LineWriter
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Traces
 
@@ -27,6 +28,7 @@ def build_chain(
     *,
     read_limit_s: float = 60.0,
     max_in_flight: int = 0,
+    lines: LineWriter | None = None,
     log_prompts: bool = False,
 ) -> InterceptorChain:
     """Return the chain, outermost first. Without `traces` nothing is traced, with `max_in_flight` 0 nothing is shed."""
@@ -36,7 +38,9 @@ def build_chain(
             RequestIdInterceptor(),  # before anything that logs
             *((TracingInterceptor(traces),) if traces is not None else ()),  # before the log line, which has its id
             TrailersInterceptor(),  # inside the request id, which its trailers repeat
-            AccessLogInterceptor(clock, prompts=log_prompts),  # outside auth, so that refused calls are logged too
+            AccessLogInterceptor(
+                clock, lines=lines, prompts=log_prompts
+            ),  # outside auth, so that refused calls are logged too
             MetricsInterceptor(metrics, clock),  # outside auth, so that refused calls are counted too
             # outside the count of calls in hand, with nothing to wait for in between
             *((LoadSheddingInterceptor(lifecycle, max_in_flight),) if max_in_flight else ()),

@@ -18,7 +18,7 @@ class MetricsInterceptor:
 
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
         reason = "OK"
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             return await proceed()
         except asyncio.CancelledError:
@@ -32,5 +32,5 @@ class MetricsInterceptor:
             reason = Reason.INTERNAL.value
             raise
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight -= 1
             self._metrics.observe(rpc.method, reason, self._clock() - rpc.started, rpc.record)

@@ -47,7 +47,7 @@ _SETTLE: Final = (
 )
 
 
-async def store(connection: AsyncConnection, records: Iterable[Reservation | Settlement]) -> None:
+def store(connection: sa.Connection, records: Iterable[Reservation | Settlement]) -> None:
     """Write the records. Storing them again changes nothing, so a batch of unknown fate can be repeated.
 
     A settlement without its reservation, before or among the records, is dropped: the call is unknown.
@@ -67,7 +67,7 @@ async def store(connection: AsyncConnection, records: Iterable[Reservation | Set
     ends = [structs.astuple(end) for end in ended.values() if end.id not in begun]
     for (sql, parameters), rows in ((upsert, whole), (settle, ends)):
         if rows:
-            await connection.exec_driver_sql(sql, list(map(parameters, rows)))
+            connection.exec_driver_sql(sql, list(map(parameters, rows)))
 
 
 def _no_end(call: Reservation) -> tuple[Any, ...]:
@@ -93,7 +93,7 @@ def _statements(dialect: Dialect) -> tuple[Statement, Statement]:
     )
 
 
-async def expire(connection: AsyncConnection, now: int, owner: str | None = None) -> list[Expired]:
+def expire(connection: sa.Connection, now: int, owner: str | None = None) -> list[Expired]:
     """Settle open calls at their reservation: those of a dead `owner`, or all whose lease is over.
 
     The update is conditional, so that among processes that do this at once each call is settled by exactly one.
@@ -114,7 +114,7 @@ async def expire(connection: AsyncConnection, now: int, owner: str | None = None
         )
         .returning(c.id, c.request_id, c.key_id, c.cost_nano)
     )
-    return [Expired(*row) for row in await connection.execute(statement)]
+    return [Expired(*row) for row in connection.execute(statement)]
 
 
 async def totals(connection: AsyncConnection, since: int) -> list[Total]:

@@ -1,9 +1,10 @@
-"""One database, SQLite or PostgreSQL, behind the same two doors: `reading` and `writing`."""
+"""One database, SQLite or PostgreSQL, behind the same doors: `reading`, `writing`, and `write` for the ledger."""
 
 import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
@@ -49,16 +50,18 @@ def database_url(text: str) -> URL:
 
 
 class Database:
-    """The engines of one process. SQLite has one writer; PostgreSQL has a pool for both doors."""
+    """The engines of one process. SQLite takes one writer at a time; PostgreSQL has a pool for all doors."""
 
     def __init__(self, url: URL) -> None:
         self.is_sqlite: Final = url.get_backend_name() == "sqlite"
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._thread = ThreadPoolExecutor(1, "ledger")
         self.path: Final = Path(url.database or "") if self.is_sqlite else None
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._reader = _sqlite(url, "BEGIN", pool_size=4)
             self._writer = _sqlite(url, "BEGIN IMMEDIATE", pool_size=1)
+            self._in_thread = _sqlite_in_thread(url)
         else:
             self._reader = self._writer = create_async_engine(
                 url,
@@ -84,6 +87,22 @@ class Database:
         async with self._writer.begin() as connection:
             yield connection
 
+    async def write(self, work: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `work` gives, done in one transaction. On SQLite it runs in a thread, from begin to commit.
+
+        `writing` hands each statement to a thread and its answer back, which costs the event loop more than the
+        statements cost SQLite. Nothing may cancel this either.
+        """
+        if self.is_sqlite:
+            whole = functools.partial(self._write_here, work, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, whole)
+        async with self._writer.begin() as connection:
+            return await connection.run_sync(work, *args, **kwargs)
+
+    def _write_here(self, work: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._in_thread.begin() as connection:
+            return work(connection, *args, **kwargs)
+
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` gives. Cancelling the caller leaves it to run to its end."""
         task = asyncio.create_task(work)
@@ -102,6 +121,9 @@ class Database:
             await asyncio.wait(self._tasks, timeout=2 * _TIMEOUT_S)
         await self._reader.dispose()
         await self._writer.dispose()
+        if self.is_sqlite:
+            self._in_thread.dispose()
+        self._thread.shutdown()
 
 
 class _Stores(Protocol):
@@ -157,8 +179,20 @@ def _sqlite(url: URL, begin: str, pool_size: int) -> AsyncEngine:
         pool_timeout=_TIMEOUT_S,
         connect_args={"timeout": _TIMEOUT_S},
     )
+    _prepare(engine.sync_engine, begin)
+    return engine
 
-    @sa.event.listens_for(engine.sync_engine, "connect")
+
+def _sqlite_in_thread(url: URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url.set(drivername="sqlite"), pool_size=1, max_overflow=0, connect_args={"timeout": _TIMEOUT_S}
+    )
+    _prepare(engine, "BEGIN IMMEDIATE")
+    return engine
+
+
+def _prepare(engine: sa.Engine, begin: str) -> None:
+    @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
         cursor = connection.cursor()
@@ -167,8 +201,6 @@ def _sqlite(url: URL, begin: str, pool_size: int) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @sa.event.listens_for(engine.sync_engine, "begin")
+    @sa.event.listens_for(engine, "begin")
     def _begins(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
-
-    return engine

@@ -67,7 +67,7 @@ class Ledger:
 
     def reserve(self, reservation: Reservation) -> None:
         """Write down a call that starts. Raises Overloaded when that cannot be made durable."""
-        if self.backlog >= _BACKLOG:
+        if len(self._pending) + self._storing >= _BACKLOG:
             raise Overloaded("The gateway cannot reach its database, and its backlog is full.", retry_after=5)
         try:
             self._journal.append(_ENCODER.encode(reservation) + b"\n")
@@ -109,12 +109,10 @@ class Ledger:
             records = list(_records(orphan))
             for start in range(0, len(records), _BATCH):
                 await self._store(records[start : start + _BATCH])
-            async with self._database.writing() as connection:
-                lost += await call_rows.expire(connection, self._clock(), orphan.name)
+            lost += await self._database.write(call_rows.expire, self._clock(), orphan.name)
             orphan.delete()
             _log.info("journal recovered", journal=orphan.name, records=len(records))
-        async with self._database.writing() as connection:
-            lost += await call_rows.expire(connection, self._clock())
+        lost += await self._database.write(call_rows.expire, self._clock())
         for call in lost:
             _log.warning("call lost", call_id=call.id, request_id=call.request_id, cost_nano=call.cost_nano)
         return len(lost)
@@ -149,9 +147,10 @@ class Ledger:
         self._journal.close(delete=self._stored_count == self._count)
 
     def _add(self, record: Record) -> None:
+        if not self._pending:
+            self._dirty.set()
         self._pending.append(record)
         self._count += 1
-        self._dirty.set()
 
     async def _write_pending(self) -> None:
         full = self._journal.full  # its lines are all in this batch, or in an earlier one
@@ -195,8 +194,7 @@ class Ledger:
     async def _store(self, records: list[Record]) -> None:
         """Store the records in one transaction; one that no database takes must not hold up the others."""
         try:
-            async with self._database.writing() as connection:
-                await call_rows.store(connection, records)
+            await self._database.write(call_rows.store, records)
         except (DataError, IntegrityError):
             if len(records) == 1:
                 _log.exception("record refused by the database", call_id=records[0].id)

@@ -13,10 +13,10 @@ from gateway.config import TelemetrySettings
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure_logs(settings: TelemetrySettings) -> None:
-    """Set the process's log format and level."""
+def configure_logs(settings: TelemetrySettings) -> "LineWriter | None":
+    """Set the process's log format and level. Return what takes JSON lines of level info, if such are logged."""
+    lines: LineWriter | None = None
     processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,
@@ -36,6 +36,7 @@ def configure_logs(settings: TelemetrySettings) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
+    return lines if _LEVELS[settings.log_level] <= _LEVELS["info"] else None
 
 
 class LineWriter:

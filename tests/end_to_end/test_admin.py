@@ -196,7 +196,7 @@ async def _stored(gateway: Operated, key_id: str, count: int, **fields: object) 
                     settlement(call, **{name: fields[name] for name in ("provider", "model") if name in fields}),
                 ]
             async with database.writing() as connection:
-                await call_rows.store(connection, records)
+                await connection.run_sync(call_rows.store, records)
 
 
 async def test_the_ledger_is_listed_in_pages(gateway: Operated) -> None:

@@ -83,7 +83,9 @@ def test_what_is_off_is_absent() -> None:
     """Without origins there is no CORS, and nobody can reach an admin page."""
     manager, _ = parts_of(EnvoySettings())
     names = [each["name"] for each in manager["http_filters"]]
-    assert names == ["unread-headers", "errors", "whole-request", "transcoder", "router"]
+    assert names == [
+        *("unread-headers", "http-headers", "errors", "discard", "whole-request", "transcoder", "router"),
+    ]
     assert "admin" not in yaml.safe_load(render(EnvoySettings()))
 
 

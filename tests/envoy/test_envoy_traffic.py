@@ -136,12 +136,12 @@ async def test_the_request_id_is_kept(gateway: ScriptedGateway, http: aiohttp.Cl
 
 
 async def test_a_request_id_is_made(gateway: ScriptedGateway, http: aiohttp.ClientSession) -> None:
-    """Without one from the caller, the id in the answer is the one that the gateway was told."""
+    """Without one from the caller, the id in the answer is the one that the gateway was told, and sorts by time."""
     echoing(gateway)
     async with http.post(CHAT, data=b"{}") as answer:
         made = answer.headers["x-request-id"]
         assert (await answer.json())["metadata"]["x-request-id"] == made
-    assert re.fullmatch(r"[0-9a-f-]{36}", made)
+    assert re.fullmatch(r"[0-9]{13}-[0-9a-f-]{36}", made)
 
 
 async def test_success_carries_nothing_of_grpc(gateway: ScriptedGateway, http: aiohttp.ClientSession) -> None:
@@ -170,6 +170,30 @@ async def test_json_over_http2_works(gateway: ScriptedGateway, envoy: str, faili
     assert f"< HTTP/2 {422 if failing else 200}" in done.stderr
     assert "grpc-" not in done.stderr
     assert json.loads(done.stdout)
+
+
+def log_of_envoy(directory: Path) -> str:
+    return "".join(log.read_text() for log in directory.glob("envoy-*.log"))
+
+
+async def test_ordinary_calls_are_nothing_to_report(
+    directory: Path, gateway: ScriptedGateway, http: aiohttp.ClientSession, stub: "openai_grpc.OpenAIServiceAsyncStub"
+) -> None:
+    """Envoy logs no word, whether a body has a length, has none, or there is none: no script fails unseen."""
+    echoing(gateway)
+    before = log_of_envoy(directory)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    for body in (b"{}", pieces()):
+        async with http.post(CHAT, data=body) as answer:
+            assert answer.status == 200
+    async with http.get("/v1/models/acme/some-model") as answer:
+        assert answer.status == 200
+    assert [part async for part in stub.ChatCompletions(openai_pb.OpenAIServiceChatCompletionsRequest())]
+
+    assert log_of_envoy(directory) == before
 
 
 async def test_a_body_at_the_limit_passes(gateway: ScriptedGateway, http: aiohttp.ClientSession) -> None:

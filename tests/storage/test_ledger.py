@@ -65,10 +65,10 @@ async def test_storing_again_changes_nothing(database: Database) -> None:
     batch: list[Reservation | Settlement] = [reservation("a"), settlement("a"), reservation("b")]
     for _ in range(2):
         async with database.writing() as connection:
-            await call_rows.store(connection, batch)
+            await connection.run_sync(call_rows.store, batch)
     async with database.writing() as connection:
-        await call_rows.store(connection, [settlement("b", cost_nano=5)])
-        await call_rows.store(connection, [*batch, settlement("b", cost_nano=9), settlement("a", cost_nano=9)])
+        await connection.run_sync(call_rows.store, [settlement("b", cost_nano=5)])
+        await connection.run_sync(call_rows.store, [*batch, settlement("b", cost_nano=9), settlement("a", cost_nano=9)])
     found = await rows(database)
 
     assert {call: (row.state, row.cost_nano) for call, row in found.items()} == {
@@ -83,7 +83,7 @@ async def test_a_dead_process_s_calls_are_finished(database: Database, tmp_path:
     owner = _killed(database, folder, reservation("a", owner=""), settlement("a"))
     records = [reservation("b", owner=(owner := _killed(database, folder)))]
     async with database.writing() as connection:
-        await call_rows.store(connection, records)
+        await connection.run_sync(call_rows.store, records)
     async with open_ledger(database, folder, _clock):
         found = await rows(database)
 
@@ -109,7 +109,7 @@ async def test_a_lease_that_is_over_is_settled_once(database: Database, tmp_path
     """Of several processes that look at once, exactly one settles each lost call."""
     lost = [reservation(str(number), owner="gone", lease_until=NOW) for number in range(100)]
     async with database.writing() as connection:
-        await call_rows.store(connection, [*lost, reservation("alive", owner="other")])
+        await connection.run_sync(call_rows.store, [*lost, reservation("alive", owner="other")])
     ledgers = [Ledger(database, tmp_path / "journal", _clock) for _ in range(4)]
     counts = await asyncio.gather(*(ledger.recover() for ledger in ledgers))
     for ledger in ledgers:
@@ -123,8 +123,8 @@ async def test_a_lease_that_is_over_is_settled_once(database: Database, tmp_path
 async def test_a_lost_call_of_a_client_s_own_key_costs_nothing(database: Database) -> None:
     """The gateway does not pay for it, so it is charged nothing."""
     async with database.writing() as connection:
-        await call_rows.store(connection, [reservation("a", payer="client", lease_until=NOW)])
-        (expired,) = await call_rows.expire(connection, NOW + 1)
+        await connection.run_sync(call_rows.store, [reservation("a", payer="client", lease_until=NOW)])
+        (expired,) = await connection.run_sync(call_rows.expire, NOW + 1)
 
     assert expired.cost_nano == 0
 

@@ -59,9 +59,9 @@ async def test_each_call_is_added_once(database: Database) -> None:
     ends = [settlement("in steps"), settlement("failed", state="released", cost_nano=0, prompt_tokens=0)]
     for _ in range(2):
         async with database.writing() as connection:
-            await call_rows.store(connection, batch)
-            await call_rows.store(connection, ends)
-            await call_rows.expire(connection, NOW + 1)
+            await connection.run_sync(call_rows.store, batch)
+            await connection.run_sync(call_rows.store, ends)
+            await connection.run_sync(call_rows.expire, NOW + 1)
 
     assert await _agree(database) == [
         ("key_1", "20260101", "2", "1", "180", "3", "21", "2", "600"),
@@ -73,7 +73,7 @@ async def test_a_transaction_that_fails_adds_nothing(database: Database) -> None
     """Rows and sums are one."""
     with contextlib.suppress(ZeroDivisionError):
         async with database.writing() as connection:
-            await call_rows.store(connection, [reservation("a"), settlement("a")])
+            await connection.run_sync(call_rows.store, [reservation("a"), settlement("a")])
             1 / 0  # noqa: B018
 
     assert await _agree(database) == []
@@ -85,11 +85,11 @@ async def test_an_older_database_gets_its_sums(database_text: str) -> None:
         await migrate(database, "0001")
         async with database.writing() as connection:
             for number in range(3):
-                await call_rows.store(connection, [reservation(f"old {number}"), settlement(f"old {number}")])
-            await call_rows.store(connection, [reservation("open")])
+                await connection.run_sync(call_rows.store, [reservation(f"old {number}"), settlement(f"old {number}")])
+            await connection.run_sync(call_rows.store, [reservation("open")])
         await migrate(database)
         async with database.writing() as connection:
-            await call_rows.store(connection, [settlement("open")])
+            await connection.run_sync(call_rows.store, [settlement("open")])
 
         assert await _agree(database) == [("key_1", "20260101", "4", "0", "360", "0", "28", "0", "1200")]
 

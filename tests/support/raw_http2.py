@@ -2,7 +2,8 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
@@ -15,7 +16,7 @@ def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0, l
     return claimed.to_bytes(3, "big") + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
-def grpc_headers(path: str) -> bytes:
+def grpc_headers(path: str, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """Return the header block of a gRPC call: HPACK literals without indexing, so that no state is needed."""
     headers = {
         ":method": "POST",
@@ -24,6 +25,7 @@ def grpc_headers(path: str) -> bytes:
         ":authority": "localhost",
         "te": "trailers",
         "content-type": "application/grpc",
+        **more,
     }
     return b"".join(
         b"\x00" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()

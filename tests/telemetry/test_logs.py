@@ -1,13 +1,39 @@
 """Log lines: one JSON object each, or text for a terminal."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
+from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 from gateway.config import TelemetrySettings
+from gateway.telemetry.access_line import AccessLine
 from gateway.telemetry.logs import configure_logs
+
+_LINE = AccessLine(
+    request_id="r-1",
+    trace_id=None,
+    key_id="key-1",
+    project_id=None,
+    route="/v1/chat/completions",
+    rpc="/llmgateway.v1.OpenAIService/ChatCompletions",
+    edge="http",
+    status="OK",
+    http_status=200,
+    provider="openai",
+    model="ü",
+    attempts=1,
+    prompt_tokens=9,
+    cached_tokens=0,
+    completion_tokens=4,
+    reasoning_tokens=0,
+    cost_nano_usd=460_000,
+    first_token_ms=None,
+    total_ms=1.5,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +59,36 @@ def test_a_line_is_one_json_object(capfd: pytest.CaptureFixture[str]) -> None:
     assert "two\nlines" in json.loads(first)["exception"]
     assert json.loads(second)["text"] == "ü\n"
     assert json.loads(second)["time"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="answered"),
+        pytest.param({"message": "two\nlines", "status": "INTERNAL", "http_status": 500}, id="failed"),
+        pytest.param({"message": "no", "request_body": '{"a": "ü"}'}, id="with the prompt"),
+    ],
+)
+def test_a_call_s_line_is_the_one_that_a_logger_writes(more: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
+    """To the byte, but for the time: that it goes past the loggers is only to be seen in its cost."""
+    lines = configure_logs(TelemetrySettings())
+    assert lines is not None
+    line = msgspec.structs.replace(_LINE, **more)
+    structlog.get_logger("test").info("request", **line.fields())
+    lines.info(line.encoded())
+    logged, direct = (text.rpartition(',"time":"') for text in capfd.readouterr().err.splitlines())
+
+    assert direct[0] == logged[0]
+    assert [dt.datetime.fromisoformat(time.removesuffix('"}')).utcoffset() for *_, time in (logged, direct)] == [
+        dt.timedelta(0),
+        dt.timedelta(0),
+    ]
+
+
+@pytest.mark.parametrize("told", [{"log_level": "warning"}, {"log_format": "console"}], ids=["level", "format"])
+def test_only_json_of_level_info_has_a_way_past_the_loggers(told: dict[str, Any]) -> None:
+    """Everything else they must see."""
+    assert configure_logs(TelemetrySettings(**told)) is None
 
 
 def test_lines_below_the_level_are_dropped(capfd: pytest.CaptureFixture[str]) -> None:

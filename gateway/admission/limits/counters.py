@@ -24,7 +24,7 @@ class Counter(Protocol):
         ...
 
     def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
-        """Count `need` at `now_ms` and return what is used then."""
+        """Count `need` at `now_ms`, for which `used` was asked just before, and return what is used then."""
         ...
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
@@ -55,7 +55,7 @@ class FixedCounter:
         return self._counts.get(self._start, 0)
 
     def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
-        used = self._counts[self._start] = self.used(now_ms, amount) + need
+        used = self._counts[self._start] = self._counts.get(self._start, 0) + need
         return used
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
@@ -89,7 +89,6 @@ class SlidingCounter:
         return self._total
 
     def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
-        self.used(now_ms, amount)
         if self._slice not in self._counts:
             self._counts = {**self._inside(), self._slice: 0}
         self._counts[self._slice] += need

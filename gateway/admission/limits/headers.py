@@ -1,8 +1,14 @@
 """`x-ratelimit-*`, as OpenAI's API sends them."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from gateway.admission.limits.model import Standing
+
+_COUNTED: Final = {
+    metric: (f"x-ratelimit-limit-{metric}", f"x-ratelimit-remaining-{metric}", f"x-ratelimit-reset-{metric}")
+    for metric in ("requests", "tokens")
+}
 
 
 def headers(standing: Iterable[Standing]) -> dict[str, str]:
@@ -10,19 +16,20 @@ def headers(standing: Iterable[Standing]) -> dict[str, str]:
 
     Of several rules the one with least left speaks, whatever its window, for it refuses first.
     """
-    tightest: dict[str, Standing] = {}
+    tightest: dict[str, tuple[int, Standing]] = {}
     for row in standing:
         metric = row.rule.metric
-        if metric not in ("requests", "tokens"):
-            continue
-        known = tightest.get(metric)
-        if known is None or (row.remaining, -row.reset_ms) < (known.remaining, -known.reset_ms):
-            tightest[metric] = row
+        if metric in _COUNTED:
+            left = row.remaining
+            known = tightest.get(metric)
+            if known is None or left < known[0] or (left == known[0] and row.reset_ms > known[1].reset_ms):
+                tightest[metric] = left, row
     found: dict[str, str] = {}
-    for counted, row in tightest.items():
-        found[f"x-ratelimit-limit-{counted}"] = str(row.rule.amount)
-        found[f"x-ratelimit-remaining-{counted}"] = str(row.remaining)
-        found[f"x-ratelimit-reset-{counted}"] = duration(row.reset_ms)
+    for counted, (left, row) in tightest.items():
+        limit, remaining, reset = _COUNTED[counted]
+        found[limit] = str(row.rule.amount)
+        found[remaining] = str(left)
+        found[reset] = duration(row.reset_ms)
     return found
 
 
@@ -31,7 +38,7 @@ def duration(milliseconds: int) -> str:
     if 0 < milliseconds < 1000:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
-    seconds = f"{rest // 1000}.{rest % 1000:03}".rstrip("0").rstrip(".") + "s"
+    seconds = f"{rest / 1000:g}s"
     if not minutes:
         return seconds
     hours, minutes = divmod(minutes, 60)

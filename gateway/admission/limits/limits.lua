@@ -8,6 +8,7 @@
 --   kind sliding: a hash of slices. a = the current slice, b = slices a window.
 --   kind bucket: a hash of used, rest, since. a = the current tick, b = ticks a window.
 --   kind lease: a sorted set of grants by the end of their lease.
+-- The answer is one MessagePack value too, for the same reason.
 -- mode reserve: add every need or none. Returns {1 or 0, used, mark, used, mark, ...}; the marks are those of model.py.
 -- mode read: add nothing. The same answer.
 -- mode settle: add need, which may be negative, where the grant was counted (a = its slice). Returns {1}.
@@ -153,7 +154,7 @@ end
 local whole = redis.call('EXISTS', KEYS[1]) == 1
 if mode == 'restore' then
   if whole then
-    return { 0 }
+    return cmsgpack.pack({ 0 })
   end
   for i = 1, #KEYS - 1 do
     local r = rule(i)
@@ -161,10 +162,10 @@ if mode == 'restore' then
     add[r.kind](r)
   end
   redis.call('SET', KEYS[1], 1)
-  return { 1 }
+  return cmsgpack.pack({ 1 })
 end
 if not whole then
-  return { -1 }
+  return cmsgpack.pack({ -1 })
 end
 
 local rules, fits = {}, true
@@ -180,7 +181,7 @@ for i = 1, #KEYS - 1 do
   end
 end
 if mode == 'settle' then
-  return { 1 }
+  return cmsgpack.pack({ 1 })
 end
 
 local answer = { fits and 1 or 0 }
@@ -193,4 +194,4 @@ for i, r in ipairs(rules) do
   answer[2 * i] = r.used
   answer[2 * i + 1] = r.mark
 end
-return answer
+return cmsgpack.pack(answer)

@@ -52,7 +52,8 @@ class MemoryLimiter:
             for rule in grant.rules:
                 delta = actual.of(rule.metric) - grant.charge.of(rule.metric)
                 if delta or rule.window is None:
-                    self._counter(rule, now).adjust(grant.at_ms, now, rule.amount, delta, grant.id)
+                    counter = self._counters.get(rule) or self._counter(rule, now)
+                    counter.adjust(grant.at_ms, now, rule.amount, delta, grant.id)
         return DONE
 
     def release(self, grant: Grant) -> Awaitable[None]:
@@ -70,7 +71,9 @@ class MemoryLimiter:
         for rule in rules:
             need = charge.of(rule.metric)
             if need and rule.window is not None:
-                self._counter(rule, at).add(at, rule.amount, need, "", 0)
+                counter = self._counter(rule, at)
+                counter.used(at, rule.amount)
+                counter.add(at, rule.amount, need, "", 0)
 
     def _read(self, rules: Sequence[LimitRule], now: int) -> list[Reading]:
         counters = [self._counter(rule, now) for rule in rules]

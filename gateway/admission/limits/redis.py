@@ -8,8 +8,9 @@ it, and lets no more than the amount into any window.
 
 import asyncio
 import hashlib
+import itertools
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, Final
@@ -17,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 from msgspec import Struct
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
@@ -29,7 +30,13 @@ from gateway.config import Secret
 from gateway.errors import Overloaded
 
 RETRY_AFTER_S: Final = 1.0
+_AT_ONCE: Final = 64
+_WAIT_S: Final = 1.0
+"""How long a decision waits until fewer than `_AT_ONCE` are under way."""
+_OTHERS: Final = 8
+"""Connections for whoever else asks Redis something."""
 _ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(list[int])
 _SCRIPT: Final = files("gateway.admission.limits").joinpath("limits.lua").read_text("utf-8")
 _SHA: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _log = structlog.get_logger("gateway.limits")
@@ -52,10 +59,9 @@ def connect(url: Secret, timeout_s: float) -> Redis:
 
     A command is sent once: whether a lost answer means a lost decision cannot be known, so nothing is retried.
     """
-    pool = BlockingConnectionPool.from_url(
+    pool = ConnectionPool.from_url(
         url.reveal(),
-        max_connections=64,
-        timeout=timeout_s,
+        max_connections=_AT_ONCE + _OTHERS,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
@@ -84,6 +90,9 @@ class RedisLimiter:
         self._history = history
         self._prefix: Final = f"{{{namespace}}}:limits:"
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._places: Final = asyncio.Semaphore(_AT_ONCE)  # a pool that waits costs a fifth of a decision
+        self._process: Final = secrets.token_hex(8)
+        self._numbers = itertools.count()
 
     async def reserve(self, rules: Sequence[LimitRule], charge: Charge, lease_s: float) -> Grant:
         """See `Limiter`."""
@@ -119,7 +128,7 @@ class RedisLimiter:
             await asyncio.wait(self._tasks)
 
     async def _reserve(self, rules: tuple[LimitRule, ...], charge: Charge, lease_s: float) -> Grant:
-        now, grant = self._now(), uuid.uuid4().hex
+        now, grant = self._now(), f"{self._process}{next(self._numbers):x}"
         lease_end = now + int(lease_s * 1000)
         keys = [self._key(rule, now) for rule in rules]
         rows = [_row(rule, charge.of(rule.metric), now, now, lease_end) for rule in rules]
@@ -165,18 +174,28 @@ class RedisLimiter:
     async def _run(self, mode: str, now: int, grant: str, keys: list[str], rows: list[tuple[Any, ...]]) -> list[int]:
         command = (len(keys) + 1, self._prefix + "whole", *keys, _ENCODER.encode((mode, now, grant, rows)))
         try:
+            await self._place()
             try:
                 return await self._evaluate(command)
             except NoScriptError:
                 await self._redis.script_load(_SCRIPT)
                 return await self._evaluate(command)
+            finally:
+                self._places.release()
         except (RedisError, OSError) as exc:
             raise Overloaded("The store of the limits does not answer.", retry_after=RETRY_AFTER_S) from exc
 
     async def _evaluate(self, command: tuple[Any, ...]) -> list[int]:
         answer: Any = self._redis.evalsha(_SHA, *command)
-        decision: list[int] = await answer
-        return decision
+        return _DECODER.decode(await answer)
+
+    async def _place(self) -> None:
+        """Wait until fewer than `_AT_ONCE` decisions are under way. Raises TimeoutError."""
+        if not self._places.locked():  # as ever, but in a burst
+            await self._places.acquire()
+            return
+        async with asyncio.timeout(_WAIT_S):
+            await self._places.acquire()
 
     def _key(self, rule: LimitRule, at_ms: int) -> str:
         name = f"{self._prefix}{rule.scope}:{rule.scope_id}:{rule.metric}:{rule.window or ''}:{rule.strategy}"

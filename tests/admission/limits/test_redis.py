@@ -99,6 +99,19 @@ async def test_script_is_loaded_again(redis: Redis, clock: Clock, namespace: str
     assert [standing.remaining for standing in await limiter.standing([TOKENS])] == [20]
 
 
+async def test_a_burst_waits_for_its_turn(redis: Redis, clock: Clock, namespace: str) -> None:
+    """More decisions at once than there are connections: each is made, the script's loading among them."""
+    limiter = RedisLimiter(redis, clock, namespace=namespace)
+    await redis.script_flush()
+    many = LimitRule(scope="key", scope_id="k", metric="requests", window="month", amount=1000)
+    grants = await asyncio.gather(*(limiter.reserve([many], Charge(), 60) for _ in range(300)))
+    used = [standing.used for standing in await limiter.standing([many])]
+    await asyncio.gather(*(limiter.release(grant) for grant in grants))
+
+    assert used == [300]
+    assert [standing.used for standing in await limiter.standing([many])] == [0]
+
+
 async def test_calls_are_refused_while_redis_is_away(redis_server: RedisServer, own_redis: Redis, clock: Clock) -> None:
     """By default a call that cannot be counted is refused with 503, and one under way ends without an error."""
     limiter = RedisLimiter(own_redis, clock)

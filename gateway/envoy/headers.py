@@ -1,0 +1,54 @@
+"""Headers that every request loses and every answer gets or loses, whatever it says: no Lua is needed for them."""
+
+from typing import Any, Final
+
+from gateway.envoy.names import HTTP_HEADERS, type_url
+from gateway.envoy.settings import EnvoySettings
+
+_SECURITY: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_GRPC_STATUS: Final = ("grpc-status", "grpc-message", "grpc-status-details-bin")
+
+
+def unread_headers() -> dict[str, Any]:
+    """Return the filter that takes away what the gateway does not read and what gRPC cannot read when it is wrong.
+
+    A header that gRPC cannot read fails its call, and, because gRPC keeps the failure with the header's name in the
+    connection's HPACK table, also later calls of others that have this header.
+    """
+    names = ("grpc-internal-encoding-request", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-status")
+    suffix = {"remove_on_match": {"key_matcher": {"suffix": "-bin"}}}
+    return _filter("unread-headers", {"request_mutations": [*_remove(names), suffix]})
+
+
+def http_headers(settings: EnvoySettings) -> dict[str, Any]:
+    """Return the filter that gives an HTTP caller's answer security headers and takes away what is gRPC's.
+
+    A service may have security headers of its own, as the pages for people do.
+    """
+    added = [
+        {"append": {"header": {"key": key, "value": value}, "append_action": "ADD_IF_ABSENT"}}
+        for key, value in _SECURITY.items()
+        if settings.security_headers
+    ]
+    return _filter(
+        HTTP_HEADERS,
+        {
+            "response_mutations": [*_remove((*_GRPC_STATUS, "grpc-accept-encoding")), *added],
+            "response_trailers_mutations": _remove(_GRPC_STATUS),
+        },
+    )
+
+
+def _remove(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [{"remove": name} for name in names]
+
+
+def _filter(name: str, mutations: dict[str, Any]) -> dict[str, Any]:
+    config = {"@type": type_url("filters.http.header_mutation.v3.HeaderMutation"), "mutations": mutations}
+    return {"name": name, "typed_config": config}
