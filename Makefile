@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
-.PHONY: run test test-cov test-image test-long test-phoenix lint format type generated check generate bench lock clean
+.PHONY: run test test-cov test-image test-phoenix lint format type generated check generate bench lock clean
 
 run: $(VENV)/.run  ## start the gateway with Envoy in front; WORKERS=2 for two processes
 	@exec $(BIN)/python -m gateway run --workers $(WORKERS)
@@ -21,9 +21,6 @@ test-cov: $(VENV)/.dev  ## run the tests, fail below 90 % coverage of gateway/
 
 test-phoenix: $(VENV)/.dev $(PHOENIX)/.done  ## read our traces back from a real Arize Phoenix
 	PHOENIX_BIN=$(CURDIR)/$(PHOENIX)/bin/phoenix $(BIN)/python -m pytest tests/phoenix
-
-test-long: $(VENV)/.dev  ## prove that memory comes back after an attack; waits up to ten minutes
-	LONG_PROOF=1 $(BIN)/python -m pytest tests/end_to_end/test_slow_connections.py
 
 test-image: $(VENV)/.dev  ## build what the Dockerfile builds, without Docker, and run it
 	BUILD_IMAGE=1 $(BIN)/python -m pytest tests/delivery/test_image.py

@@ -16,8 +16,8 @@ _PING_STRIKES: Final = 2
 _KEEPALIVE_MS: Final = 60_000
 _KEEPALIVE_ANSWER_MS: Final = 20_000
 """A peer that does not answer our ping in this time is gone; its calls are cancelled."""
-_HANDSHAKE_MS: Final = 10_000
-"""A connection that has not said by then that it speaks HTTP/2 (and TLS) is closed."""
+_HANDSHAKE_S: Final = 10.0
+"""A connection that has not said by then that it speaks HTTP/2 (and TLS) is closed, as Envoy's are without headers."""
 _IDLE_MS: Final = 600_000
 """A connection without calls is closed after this time, as Envoy's are. There is no limit on its age: it would end
 long streams, or, with time for them to finish, not end slow ones."""
@@ -51,7 +51,7 @@ def server_options(service: ServiceSettings, *, shared_port: bool) -> list[tuple
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_ANSWER_MS),
-        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ("grpc.server_handshake_timeout_ms", int(1000 * min(_HANDSHAKE_S, service.request_read_timeout_s))),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
         ("grpc.so_reuseport", int(shared_port)),  # otherwise a taken port is an error
     ]

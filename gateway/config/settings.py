@@ -41,7 +41,7 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_concurrent_streams: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1000
     """How many calls one HTTP/2 connection carries at a time."""
     request_read_timeout_s: Seconds = 60.0
-    """How long a request may take to arrive whole; its headers get 10 seconds of it at most."""
+    """How long a request may take to arrive whole, at every port; Envoy gives its headers 10 seconds of it at most."""
     max_in_flight: Annotated[int, Meta(ge=0)] = 0
     """How many calls a worker has in hand at most; further ones are turned away at once. 0: no limit."""
     shutdown_delay_s: Annotated[float, Meta(ge=0)] = 0.1

@@ -14,6 +14,7 @@ from gateway.envoy.names import (
     CORS,
     DISCARD,
     ERRORS,
+    HEAD,
     REFLECTION,
     TRANSCODER,
     TRANSCODER_TYPE,
@@ -27,6 +28,17 @@ _HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default se
 _ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")
 _DISCARD_LUA: Final = """\
 function envoy_on_request(handle)
+  for chunk in handle:bodyChunks() do
+    chunk:setBytes("")
+  end
+end
+"""
+_HEAD_LUA: Final = """\
+function envoy_on_request(handle)
+  handle:headers():replace(":method", "GET")
+end
+
+function envoy_on_response(handle)
   for chunk in handle:bodyChunks() do
     chunk:setBytes("")
   end
@@ -200,6 +212,7 @@ def _http_filters(settings: EnvoySettings, bindings: Sequence[Binding]) -> list[
     cors = [{"name": CORS, "typed_config": {"@type": type_url("filters.http.cors.v3.Cors")}}]
     return [
         *(cors if settings.cors_allow_origins else ()),
+        {**_lua(HEAD, _HEAD_LUA), "disabled": True},  # but for one route
         unread_headers(),
         http_headers(settings),
         _lua(ERRORS, _errors_lua(settings)),

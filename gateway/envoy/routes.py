@@ -12,6 +12,7 @@ from gateway.envoy.names import (
     CORS,
     DISCARD,
     ERRORS,
+    HEAD,
     HTTP_HEADERS,
     REFLECTION,
     TRANSCODER,
@@ -59,6 +60,11 @@ def virtual_host(settings: EnvoySettings, bindings: Sequence[Binding]) -> dict[s
             *_hidden_services(bindings),
             *_rpcs("/", CLUSTER, {}),
             _too_large(settings.max_body_bytes),
+            {
+                "match": {"prefix": "/", "headers": [{"name": ":method", "string_match": {"exact": "HEAD"}}]},
+                "route": to_gateway,
+                "typed_per_filter_config": {HEAD: {"@type": _FILTER_CONFIG, "config": {}}},  # on; makes it a GET
+            },
             *(
                 {
                     "match": {"path": path} if pattern is None else {"safe_regex": {"regex": pattern}},
@@ -142,7 +148,10 @@ def _paths(bindings: Sequence[Binding]) -> Iterable[tuple[str, str | None, str]]
     ordered = sorted(bindings, key=lambda binding: (binding.pattern() is not None, binding.template))
     for path, group in groupby(ordered, key=lambda binding: binding.template):
         same_path = list(group)
-        yield path, same_path[0].pattern(), ", ".join(sorted({binding.method for binding in same_path}))
+        methods = {binding.method for binding in same_path}
+        if "GET" in methods:
+            methods.add("HEAD")
+        yield path, same_path[0].pattern(), ", ".join(sorted(methods))
 
 
 def _cors_policy(origins: Iterable[str]) -> dict[str, Any]:

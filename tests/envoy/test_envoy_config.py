@@ -84,7 +84,7 @@ def test_what_is_off_is_absent() -> None:
     manager, _ = parts_of(EnvoySettings())
     names = [each["name"] for each in manager["http_filters"]]
     assert names == [
-        *("unread-headers", "http-headers", "errors", "discard", "whole-request", "transcoder", "router"),
+        *("head", "unread-headers", "http-headers", "errors", "discard", "whole-request", "transcoder", "router"),
     ]
     assert "admin" not in yaml.safe_load(render(EnvoySettings()))
 

@@ -112,12 +112,6 @@ async def test_an_unknown_route_gets_a_json_error(
         assert ("allow" in answer.headers) == (status == 405)
 
 
-async def test_head_gets_a_status_alone(http: aiohttp.ClientSession) -> None:
-    """HEAD is a wrong method; its answer has no body and names the right one."""
-    async with http.head("/v1/models") as answer:
-        assert (answer.status, answer.headers["allow"], await answer.read()) == (405, "GET", b"")
-
-
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_path_that_envoy_cannot_read_is_400(http: aiohttp.ClientSession, method: str) -> None:
     """With OpenAI's body; to HEAD without any, or its connection could not be used again."""

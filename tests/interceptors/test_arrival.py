@@ -102,6 +102,19 @@ async def test_half_a_message_is_none(impatient: App) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("said", [b"", PREFACE[:10], PREFACE], ids=["nothing", "half a preface", "no settings"])
+async def test_a_connection_that_does_not_begin_is_closed(impatient: App, said: bytes) -> None:
+    """It has no call yet that could be late."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", impatient.grpc_port)
+    writer.write(said)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while await reader.read(65536):
+                pass
+    finally:
+        writer.close()
+
+
 async def test_an_honest_stream_takes_its_time(channel: grpc.aio.Channel) -> None:
     """The limit is for the request alone."""
     stub: Any = ChatServiceStub(channel)

@@ -1,0 +1,81 @@
+"""Freed memory goes back to the system, when nobody is kept waiting for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from gateway.memory import Trim, find_trim, give_back, resident
+
+LIMIT_S = 30
+PAUSE_S = 0.2
+PIECES = 100_000
+PIECE_BYTES = 1500
+"""More than Python's own allocator takes, so it is the C library's."""
+
+trim = find_trim()
+with_trim = pytest.mark.skipif(trim is None, reason="the C library has no malloc_trim")
+
+
+@asynccontextmanager
+async def giving_back(trim: Trim | None) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(give_back(trim, pause=PAUSE_S))
+    await asyncio.sleep(0)  # it has seen what is needed
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def fragmented() -> list[bytes]:
+    """Take much memory and free all but a little at its end, which keeps the C library from giving back the rest."""
+    pieces = [bytes([1]) * PIECE_BYTES for _ in range(PIECES)]
+    return pieces[-10:]
+
+
+@with_trim
+async def test_what_was_freed_is_given_back() -> None:
+    """All but a little of it, soon after it is quiet."""
+    before = resident()
+    async with giving_back(trim):
+        kept = fragmented()
+        assert resident() - before > PIECES * PIECE_BYTES / 2
+        async with asyncio.timeout(LIMIT_S):
+            while resident() - before > PIECES * PIECE_BYTES / 5:  # noqa: ASYNC110  # the kernel tells nobody
+                await asyncio.sleep(PAUSE_S)
+
+    assert len(kept) == 10
+
+
+async def test_a_busy_process_is_left_alone() -> None:
+    """Giving back takes time that its callers would wait for; it is done when they have gone."""
+    calls: list[int] = []
+
+    def note(padding: int) -> int:
+        calls.append(padding)
+        return 1
+
+    loop = asyncio.get_running_loop()
+    async with giving_back(note):
+        more = b"\1" * (resident() // 5)
+        ends = loop.time() + 5 * PAUSE_S
+        while loop.time() < ends:
+            sum(range(1000))
+            await asyncio.sleep(0)
+        assert calls == []
+        async with asyncio.timeout(LIMIT_S):
+            while not calls:  # noqa: ASYNC110  # a thread of another library has no event to wait for
+                await asyncio.sleep(PAUSE_S)
+
+    assert (calls, len(more) > 0) == ([0], True)
+
+
+async def test_without_malloc_trim_nothing_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says why, and ends."""
+    async with giving_back(None) as task, asyncio.timeout(LIMIT_S):
+        await task
+
+    assert "the C library has no malloc_trim" in capsys.readouterr().out
