@@ -22,8 +22,9 @@ def unread_headers() -> dict[str, Any]:
     connection's HPACK table, also later calls of others that have this header.
     """
     names = ("grpc-internal-encoding-request", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-status")
-    suffix = {"remove_on_match": {"key_matcher": {"suffix": "-bin"}}}
-    return _filter("unread-headers", {"request_mutations": [*_remove(names), suffix]})
+    kinds = ({"suffix": "-bin"}, {"prefix": "x-stainless-"})  # the latter is what OpenAI's SDKs tell of themselves
+    matches = [{"remove_on_match": {"key_matcher": kind}} for kind in kinds]
+    return _filter("unread-headers", {"request_mutations": [*_remove(names), *matches]})
 
 
 def http_headers(settings: EnvoySettings) -> dict[str, Any]:

@@ -24,6 +24,17 @@ from gateway.envoy.settings import EnvoySettings
 
 _FILTER_CONFIG: Final = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 _READ_BY_GRPC: Final = {"grpc-timeout": "[0-9]{1,8}[HMSmun]", "grpc-encoding": "identity|deflate|gzip"}
+_UNREAD: Final = (
+    "accept",
+    "accept-encoding",
+    "user-agent",
+    "x-envoy-external-address",
+    "x-envoy-internal",
+    "x-envoy-original-method",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+)
+"""Nearly every request has these and no worker reads them; each costs the two of them some 3 µs a call."""
 _LINGER: Final = 16
 """A body of this many times the limit is not read to its end."""
 _EXPOSED: Final = ",".join(
@@ -90,8 +101,8 @@ def _rpcs(prefix: str, cluster: str, filters: dict[str, Any]) -> Iterable[dict[s
     match = {"prefix": prefix, "grpc": {}}
     for name, right in _READ_BY_GRPC.items():
         wrong = {"name": name, "string_match": {"safe_regex": {"regex": right}}, "invert_match": True}
-        yield {"match": {**match, "headers": [wrong]}, **route, "request_headers_to_remove": list(_READ_BY_GRPC)}
-    yield {"match": match, **route}
+        yield {"match": {**match, "headers": [wrong]}, **route, "request_headers_to_remove": [*_READ_BY_GRPC, *_UNREAD]}
+    yield {"match": match, **route, "request_headers_to_remove": list(_UNREAD)}
 
 
 def _too_large(limit: int) -> dict[str, Any]:
