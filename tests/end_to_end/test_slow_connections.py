@@ -120,12 +120,13 @@ async def answered(caller: socket.socket) -> None:
 async def until_at_most(limit: float, gateway: GatewayProcess, *pids: int) -> None:
     """Return when the processes together have no more memory than that; fail when that takes too long.
 
-    Somebody asks now and then: Envoy's allocator gives back when it is asked for more.
+    Ordinary callers come all the while: Envoy's allocator gives back what is free when it is asked for more.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + MEMORY_S
-    while (used := sum(memory(pid) for pid in pids)) > limit:
-        assert loop.time() < ends, f"{used >> 20} MiB are in use after {MEMORY_S} s, {int(limit) >> 20} are allowed"
+    while sum(memory(pid) for pid in pids) > limit:
+        each = {pid: memory(pid) >> 20 for pid in pids}
+        assert loop.time() < ends, f"{each} MiB are in use after {MEMORY_S} s, {int(limit) >> 20} are allowed"
         await ask(gateway)
         await asyncio.sleep(0.2)
 
