@@ -95,6 +95,7 @@ async def _measure(rates: list[int], seconds: float, redis_url: str) -> None:
             )
             call = functools.partial(_call, keys, admission, secret.reveal(), target)
             await call()
+            await state.ledger.flush()
             gc.collect()
             gc.freeze()  # as a worker does
             for rate in rates:

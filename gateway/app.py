@@ -11,7 +11,7 @@ import grpc.aio
 import msgspec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import OVERALL_HEALTH, aio
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from gateway.admission.admission import CallIds
@@ -28,7 +28,6 @@ from gateway.errors import InvalidRequest, Overloaded
 from gateway.health.history import CheckHistory, writing
 from gateway.health.provider_checks import ProviderChecks
 from gateway.http.client import HttpClient
-from gateway.interceptors.base import InterceptorChain
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.listening import listen, server_options
@@ -45,7 +44,7 @@ from gateway.services.system_service import SystemService
 from gateway.services.usage_service import UsageService
 from gateway.state import State, now_ms, open_state
 from gateway.storage.provider_health import ProviderCheckQueries
-from gateway.switch import HandlerTable, Switch
+from gateway.switch import Handler, HandlerTable, Switch
 from gateway.telemetry.gauges import LimitState, StateGauges
 from gateway.telemetry.logs import LineWriter
 from gateway.telemetry.metrics import Metrics
@@ -84,6 +83,11 @@ SERVICE_NAMES: Final = tuple(
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
+_REFLECTED: Final = (
+    *SERVICE_NAMES,
+    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+    reflection.SERVICE_NAME,
+)
 SYSTEM_SERVICE: Final = system_service_pb2.DESCRIPTOR.services_by_name["SystemService"].full_name
 
 
@@ -92,8 +96,7 @@ class _Generation(msgspec.Struct, frozen=True):
 
     settings: Settings
     providers: dict[str, tuple[Provider, ProviderSettings]]
-    chain: InterceptorChain
-    table: HandlerTable
+    handlers: dict[str, Handler]
     resources: contextlib.AsyncExitStack
 
 
@@ -136,7 +139,7 @@ class App:
     async def start(self, settings: Settings) -> None:
         """Build the first generation. Raises ConfigError for something stored that does not fit the settings."""
         self._generation = await self._build(settings)
-        self.switch = Switch(self._generation.chain, self._generation.table)
+        self.switch = Switch(self._generation.handlers)
         await self._follow(self._generation)
         self.reloader = Reloader(settings, self._load, self.reload, self._metrics.config_reloads)
 
@@ -154,7 +157,7 @@ class App:
         Addresses, limits of the server and logs stay as they are. Raises what building raises; then nothing changes.
         """
         new, old = await self._build(settings), self._generation
-        self.switch.turn(new.chain, new.table)
+        self.switch.turn(new.handlers)
         self._generation = new
         await self._follow(new)
         task = asyncio.create_task(self._retire(old))
@@ -182,9 +185,7 @@ class App:
     async def serve(self, server: grpc.aio.Server) -> None:
         """Take calls on `server`, until `drain`."""
         self._server = server
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflected = (*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*reflected, reflection.SERVICE_NAME), server)
+        server.add_generic_rpc_handlers((self.switch,))
         await server.start()
         for name in (OVERALL_HEALTH, *SERVICE_NAMES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -306,6 +307,10 @@ class App:
                 AdminService(administration, usage, history, overrides, configured.providers, reload=self._reload_now),
                 server,
             )
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]  # no stub has it
+                reflection.aio.ReflectionServicer(_REFLECTED), server
+            )
             chain = build_chain(
                 keys,
                 self._metrics,
@@ -317,7 +322,7 @@ class App:
                 lines=self._lines,
                 log_prompts=settings.telemetry.trace_prompts,
             )
-            return _Generation(settings, providers, chain, table, stack.pop_all())
+            return _Generation(settings, providers, chain.around(table.handlers), stack.pop_all())
         raise AssertionError("the stack swallows no exception")
 
 
@@ -352,10 +357,7 @@ async def running(
         app = App(state, metrics, checks, traces, commit, load=load or (lambda: settings), lines=lines)
         await app.start(settings)
         stack.push_async_callback(app.aclose)
-        server = grpc.aio.server(
-            interceptors=(app.switch,),
-            options=server_options(settings.service, shared_port=shared_port),
-        )
+        server = grpc.aio.server(options=server_options(settings.service, shared_port=shared_port))
         credentials = grpc_credentials(settings.service)
         app.grpc_port = max([listen(server, address, credentials) for address in addresses])
         await app.serve(server)

@@ -116,13 +116,15 @@ def _target(url: URL) -> Target:
 
 
 def _head(method: str, target: Target, headers: Mapping[str, str], length: int) -> bytes:
-    lines = [f"{method} {target.path} HTTP/1.1", f"host: {target.host_field}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if target.authorization is not None and "authorization" not in map(str.lower, headers):
-        lines.append(f"authorization: {target.authorization}")
+    """Return the head of a request. Of two headers whose names differ in case only, the later one counts."""
+    fields = {"host": target.host_field}
+    if target.authorization is not None:
+        fields["authorization"] = target.authorization
+    for name, value in headers.items():
+        fields[name.lower()] = value
     if length or method == "POST":
-        lines.append(f"content-length: {length}")
-    head = "\r\n".join(lines)
-    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or "\0" in head:
+        fields["content-length"] = str(length)
+    head = "\r\n".join([f"{method} {target.path} HTTP/1.1", *map(": ".join, fields.items())])
+    if head.count("\n") != len(fields) or head.count("\r") != len(fields) or "\0" in head:
         raise ValueError("a header holds a line break")  # its text may be a secret
     return head.encode() + b"\r\n\r\n"

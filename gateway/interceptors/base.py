@@ -58,6 +58,8 @@ class Interceptor(Protocol):
         ...
 
 
+ARRIVED: Final[ContextVar[grpc.HandlerCallDetails]] = ContextVar("arrived")
+"""What gRPC asked for the running RPC's handler with. Its metadata is at hand; asking for it again costs 0.01 ms."""
 _CURRENT: Final[ContextVar[Rpc]] = ContextVar("rpc")
 
 
@@ -66,7 +68,7 @@ def current_rpc() -> Rpc:
     return _CURRENT.get()
 
 
-class InterceptorChain(grpc.aio.ServerInterceptor):
+class InterceptorChain:
     """Runs interceptors, the first one outermost, around the handler of every RPC shape.
 
     A message that is not there after `read_limit_s`, in whole seconds, ends its call.
@@ -78,21 +80,12 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         self.interceptors: Final = interceptors
         self._clock = clock
         self._arrivals = Arrivals(read_limit_s)
-        self._lifted: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        method = handler_call_details.method
-        lifted = self._lifted.get(method)
-        if lifted is None:
-            handler = await continuation(handler_call_details)
-            if handler is None:  # an unknown method: gRPC answers UNIMPLEMENTED itself
-                return None
-            lifted = self._lifted[method] = self._lift(method, handler)
-        return lifted
+    def around(
+        self, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+        """Return handlers of the same RPCs, by their paths, with the interceptors around each."""
+        return {method: self._lift(method, handler) for method, handler in handlers.items()}
 
     def _lift(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         answers = "stream" if handler.response_streaming else "unary"
@@ -116,7 +109,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             rpc = Rpc(
                 method=method,
                 context=context,
-                metadata=_metadata(context),
+                metadata=_metadata(),
                 started=self._clock(),
             )
             _CURRENT.set(rpc)
@@ -130,9 +123,9 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         return lifted_handler
 
 
-def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
-    sent: Any = context.invocation_metadata() or ()  # pairs at run time, which the stubs do not say
-    return dict(sent)
+def _metadata() -> dict[str, str]:
+    sent: Any = ARRIVED.get().invocation_metadata or ()  # pairs at run time, which the stubs do not say
+    return {pair[0]: pair[1] for pair in sent}
 
 
 def _as_it_is(request: Any) -> Any:

@@ -1,7 +1,8 @@
 """The SQL of the ledger: what is written, marked and summed."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ _CALLS: Final[Any] = Call.__table__  # typed as FromClause, is a Table
 _OPEN: Final[sa.ColumnElement[str]] = sa.literal_column("'open'")
 _RESERVED: Final = tuple(field.name for field in structs.fields(Reservation))
 _ENDED: Final = tuple(field.name for field in structs.fields(Settlement))
+_COLUMNS: Final[tuple[str, ...]] = tuple(column.name for column in _CALLS.c)
 _SETTLED: Final = tuple(name for name in _ENDED if name != "id")
 _OPEN_FIELDS: Final[dict[str, Any]] = dict.fromkeys(_ENDED, 0) | {
     "state": "open",
@@ -28,9 +30,17 @@ _OPEN_FIELDS: Final[dict[str, Any]] = dict.fromkeys(_ENDED, 0) | {
     "settled_at": None,
 }
 
+# Of what a reservation and its end both tell, the end's word counts: it stands behind.
+_PLACES: Final = {name: place for place, name in enumerate((*_RESERVED, *_ENDED))}
+_ROW: Final = itemgetter(*(_PLACES[name] for name in _COLUMNS))
+_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_TOGETHER: Final = 20
+"""Calls in one statement: they cost SQLite a third less than each in its own."""
 
-def _upsert(insert: Any) -> Any:
-    statement = insert(_CALLS).values({column.name: sa.bindparam(column.name) for column in _CALLS.c})
+
+def _upsert(dialect: str, rows: int) -> Any:
+    values: list[dict[str, Any]] = [{name: sa.bindparam(f"{name}.{row}") for name in _COLUMNS} for row in range(rows)]
+    statement = _INSERTS[dialect](_CALLS).values(values)
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=["id"],
@@ -39,11 +49,10 @@ def _upsert(insert: Any) -> Any:
     )
 
 
-_UPSERTS: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 _SETTLE: Final = (
     sa.update(_CALLS)
     .where(_CALLS.c.id == sa.bindparam("call_id"), _CALLS.c.state == _OPEN)
-    .values({name: sa.bindparam(name) for name in _SETTLED})
+    .ordered_values(*((name, sa.bindparam(name)) for name in _SETTLED))
 )
 
 
@@ -59,15 +68,16 @@ def store(connection: sa.Connection, records: Iterable[Reservation | Settlement]
             begun[record.id] = record
         else:
             ended.setdefault(record.id, record)
-    upsert, settle = _statements(connection.dialect)
-    whole = [
-        (*structs.astuple(call), *(structs.astuple(end) if (end := ended.get(call.id)) else _no_end(call)))
+    rows = [
+        _ROW((*structs.astuple(call), *(structs.astuple(end) if (end := ended.get(call.id)) else _no_end(call))))
         for call in begun.values()
     ]
-    ends = [structs.astuple(end) for end in ended.values() if end.id not in begun]
-    for (sql, parameters), rows in ((upsert, whole), (settle, ends)):
-        if rows:
-            connection.exec_driver_sql(sql, list(map(parameters, rows)))
+    alone = len(rows) % _TOGETHER
+    together = [tuple(chain(*rows[start : start + _TOGETHER])) for start in range(alone, len(rows), _TOGETHER)]
+    ends = [(*structs.astuple(end)[1:], end.id) for end in ended.values() if end.id not in begun]
+    for sql, parameters in zip(_statements(connection.dialect), (rows[:alone], together, ends), strict=True):
+        if parameters:
+            connection.exec_driver_sql(sql, parameters)
 
 
 def _no_end(call: Reservation) -> tuple[Any, ...]:
@@ -76,21 +86,15 @@ def _no_end(call: Reservation) -> tuple[Any, ...]:
     return tuple((_OPEN_FIELDS | known | {"price_source": call.price_source}).values())
 
 
-Statement = tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]
-
-
 @functools.cache
-def _statements(dialect: Dialect) -> tuple[Statement, Statement]:
-    """Return the SQL of the driver and what makes its parameters: SQLAlchemy's own way to them costs 10 µs a row."""
-    upsert = _UPSERTS[dialect.name].compile(dialect=dialect)
-    settle = _SETTLE.compile(dialect=dialect)
-    # Of what a reservation and its end both tell, the end's word counts: it stands behind.
-    whole = {name: place for place, name in enumerate((*_RESERVED, *_ENDED))}
-    end = {"call_id" if name == "id" else name: place for place, name in enumerate(_ENDED)}
-    return (
-        (str(upsert), itemgetter(*(whole[name] for name in upsert.positiontup or ()))),
-        (str(settle), itemgetter(*(end[name] for name in settle.positiontup or ()))),
-    )
+def _statements(dialect: Dialect) -> tuple[str, str, str]:
+    """Return the driver's SQL for a call, for several, and for the end of one.
+
+    Made once: SQLAlchemy's own way to a statement and its parameters costs 10 µs a row.
+    """
+    whole = (_upsert(dialect.name, 1), _upsert(dialect.name, _TOGETHER), _SETTLE)
+    one, several, settle = (statement.compile(dialect=dialect) for statement in whole)
+    return str(one), str(several), str(settle)
 
 
 def expire(connection: sa.Connection, now: int, owner: str | None = None) -> list[Expired]:

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import sys
+from select import PIPE_BUF
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -43,7 +44,8 @@ class LineWriter:
     """Writes lines to a file in batches: a write for each one would be most of what a log line costs.
 
     A line waits at most `DELAY_S` while an event loop runs; without a loop, and from level warning on, it is written at
-    once. A process that is killed loses what waits.
+    once. A process that is killed loses what waits. Envoy and other workers may write to the same pipe: only up to
+    `PIPE_BUF` bytes the kernel keeps together.
     """
 
     DELAY_S: Final = 0.1
@@ -75,10 +77,19 @@ class LineWriter:
 
     def flush(self) -> None:
         """Write what waits."""
-        if self._waiting:
-            self._file.write(b"\n".join(self._waiting) + b"\n")
-            self._file.flush()
-            self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        piece = b""
+        for line in waiting:
+            if piece and len(piece) + len(line) >= PIPE_BUF:
+                self._write(piece)
+                piece = b""
+            piece += line + b"\n"
+        if piece:
+            self._write(piece)
+
+    def _write(self, piece: bytes) -> None:
+        self._file.write(piece)
+        self._file.flush()
 
 
 def _encode(event: dict[str, Any], **_: Any) -> bytes:

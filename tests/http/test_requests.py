@@ -33,8 +33,20 @@ async def test_a_request_is_what_was_asked_for() -> None:
         answer.release()
 
     host = f"127.0.0.1:{vendor.url.port}".encode()
-    head = b"POST /v1/chat?q=1 HTTP/1.1\r\nhost: %b\r\nAuthorization: Bearer x\r\ncontent-length: 7\r\n\r\n" % host
+    head = b"POST /v1/chat?q=1 HTTP/1.1\r\nhost: %b\r\nauthorization: Bearer x\r\ncontent-length: 7\r\n\r\n" % host
     assert echo.requests == [(head, b'{"a":1}')]
+
+
+async def test_a_header_has_one_value() -> None:
+    """Names are the same in any case: one key must never go out beside another."""
+    echo = Echo()
+    headers = {"authorization": "Bearer ours", "x-a": "1", "Authorization": "Bearer theirs"}
+    async with raw_vendor(echo) as vendor, HttpClient(5.0) as client:
+        answer = await client.send("POST", vendor.url, headers)
+        answer.release()
+
+    assert echo.requests[0][0].lower().count(b"authorization:") == 1
+    assert b"authorization: Bearer theirs\r\n" in echo.requests[0][0]
 
 
 @pytest.mark.parametrize("size", [0, 1, 256 * 1024, 256 * 1024 + 1, 20 * 1024 * 1024])

@@ -69,6 +69,13 @@ async def test_a_call_whose_message_never_comes_is_ended(channel: grpc.aio.Chann
     assert await call.details() == "The request did not arrive in time."
 
 
+async def test_of_many_such_calls_each_is_ended(channel: grpc.aio.Channel) -> None:
+    """Not all at once, for others would wait."""
+    calls = [begun(channel, RPCS["unary"]) for _ in range(250)]
+
+    assert {await call.code() for call in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
 async def test_it_is_told_first_that_it_may_not_call(channel: grpc.aio.Channel) -> None:
     """A call without a message is logged and counted as any other, and its key is looked at."""
     call = begun(channel, RPCS["unary"], metadata=())

@@ -19,6 +19,7 @@ from gateway.admission.keys import StaticKeys
 from gateway.errors import GatewayError
 from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
+from gateway.switch import HandlerTable, Switch
 from gateway.telemetry.metrics import Metrics
 from llmgateway.v1 import (
     chat_request_pb2,
@@ -92,10 +93,12 @@ async def refusing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
     settings = settings_for(directory)
     registry = CollectorRegistry()
     chain = build_chain(StaticKeys((), required=False), Metrics(registry), Lifecycle(), None, time.monotonic)
-    server = grpc.aio.server(interceptors=(chain,))
     services: Any = _Refusing()  # type: ignore[abstract]  # only the refusing RPCs are called
-    chat_service_pb2_grpc.add_ChatServiceServicer_to_server(services, server)
-    openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(services, server)
+    table: Any = HandlerTable()
+    chat_service_pb2_grpc.add_ChatServiceServicer_to_server(services, table)
+    openai_service_pb2_grpc.add_OpenAIServiceServicer_to_server(services, table)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Switch(chain.around(table.handlers)),))
     server.add_insecure_port(f"unix:{settings.upstreams[0]}")
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

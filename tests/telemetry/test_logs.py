@@ -1,9 +1,12 @@
 """Log lines: one JSON object each, or text for a terminal."""
 
+import asyncio
 import datetime as dt
+import io
 import json
 from collections.abc import Iterator
-from typing import Any
+from select import PIPE_BUF
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import pytest
@@ -11,7 +14,7 @@ import structlog
 
 from gateway.config import TelemetrySettings
 from gateway.telemetry.access_line import AccessLine
-from gateway.telemetry.logs import configure_logs
+from gateway.telemetry.logs import LineWriter, configure_logs
 
 _LINE = AccessLine(
     request_id="r-1",
@@ -89,6 +92,40 @@ def test_a_call_s_line_is_the_one_that_a_logger_writes(more: dict[str, Any], cap
 def test_only_json_of_level_info_has_a_way_past_the_loggers(told: dict[str, Any]) -> None:
     """Everything else they must see."""
     assert configure_logs(TelemetrySettings(**told)) is None
+
+
+class _Recorder(io.RawIOBase):
+    """A file that remembers each write that reaches it."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self.writes.append(bytes(data))
+        return len(data)
+
+
+def test_a_write_holds_whole_lines_that_a_pipe_keeps_together() -> None:
+    """Others write to the same pipe, and must not come between two halves of a line; one alone may be longer."""
+    file = _Recorder()
+    writer = LineWriter(cast("BinaryIO", io.BufferedWriter(file)))
+    lines = [b"x" * length for length in (PIPE_BUF - 1, 1, *[500] * 30, 2 * PIPE_BUF, 7)]
+
+    async def write() -> None:
+        for line in lines:
+            writer.info(line)
+        assert file.writes == []
+        writer.flush()
+
+    asyncio.run(write())
+
+    assert b"".join(file.writes) == b"".join(line + b"\n" for line in lines)
+    assert all(written.endswith(b"\n") for written in file.writes)
+    assert [len(written) for written in file.writes if len(written) > PIPE_BUF] == [2 * PIPE_BUF + 1]
+    assert len(file.writes) < 10
 
 
 def test_lines_below_the_level_are_dropped(capfd: pytest.CaptureFixture[str]) -> None:
