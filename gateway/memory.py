@@ -1,8 +1,8 @@
 """Memory goes back to the system when load has gone.
 
 glibc keeps what was freed below something that is still in use, for ever: after ten thousand connections about 250 MB,
-of which `malloc_trim` gives back all whole pages, some 200 MB in 50 ms. What stays is gRPC's: it never frees the 128
-bytes that it has for each connection of its busiest moment, and each of them holds a page.
+of which `malloc_trim` gives back all whole pages, some 150 MB in 50 ms. What stays is 128 bytes in use for each
+connection of the busiest moment, each of which holds a page; by number and size gRPC's, which uses them again.
 """
 
 import asyncio

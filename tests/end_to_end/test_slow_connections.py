@@ -90,8 +90,8 @@ async def rested(gateway: GatewayProcess) -> int:
 async def crowded(gateway: GatewayProcess, connections: int) -> int:
     """The memory of a worker that has had as many callers at a time before, honest ones; what it keeps is bounded.
 
-    gRPC never frees the 128 bytes that it has for each connection of its busiest moment, and uses them again. So the
-    first ten thousand connections of a worker's life cost some 100 MB, whatever they do.
+    128 bytes stay in use for each connection of its busiest moment, each holds a page, and later ones use them again.
+    So the first ten thousand connections of a worker's life cost some 100 MB, whatever they do.
     """
     (worker,) = gateway.worker_pids()
     most = memory(worker) + connections * KEPT_BYTES
