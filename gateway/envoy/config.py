@@ -50,7 +50,7 @@ _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 """A whole answer is held until it is complete; 2048 embeddings of 3072 numbers as JSON are about 130 MB."""
 _MESSAGE_ROOM: Final = 64 * 1024
 """How much longer than a JSON body a gRPC message may be."""
-_HEAP_KEPT: Final = 48 * 1024 * 1024
+_HEAP_KEPT: Final = 40 * 1024 * 1024
 """Above this Envoy's allocator gives back what is free as soon as it is asked for more; else it keeps it for ever."""
 _MAX_HEADERS_KB: Final = 32
 _HEADERS_TIMEOUT_S: Final = 10.0
