@@ -70,7 +70,7 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     stream_idle_s: Seconds = 30.0
     """Silence between two chunks."""
     connect_s: Seconds = 5.0
-    gather_s: Annotated[float, Meta(ge=0, le=0.1)] = 0.005
+    gather_s: Annotated[float, Meta(ge=0, le=0.1)] = 0.01
     """How long chunks of streams wait for each other, apart from each stream's first and last: less CPU a chunk."""
     max_retries: Annotated[int, Meta(ge=0, le=10)] = 2
 
