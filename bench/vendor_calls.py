@@ -116,7 +116,7 @@ def main() -> None:
                 break
             if time.monotonic() > end:
                 raise SystemExit("the upstream did not start")
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks, bounded by the deadline above
         uvloop.run(_measure(port, chosen.rounds, chosen.gather / 1000))
     finally:
         upstream.terminate()
