@@ -343,8 +343,8 @@ async def running(
     On leaving: health turns NOT_SERVING, after `service.shutdown_delay_s` new calls are refused, running ones get
     `service.shutdown_grace_s`, providers close, and the ledger is written out. `shared_port`: other workers listen on
     the same TCP port, and the kernel deals connections out. `load` gives the settings for a reload, the same ones
-    without it; a change of the file `watched` asks for one. Calls' log
-    lines go to `lines`. Raises ListenError, StateError or ConfigError.
+    without it; a change of the file `watched` asks for one. Calls' log lines go to `lines`. Raises ListenError,
+    StateError or ConfigError.
     """
     async with contextlib.AsyncExitStack() as stack:
         traces = await stack.enter_async_context(running_traces(settings.telemetry))

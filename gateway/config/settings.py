@@ -71,7 +71,10 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Silence between two chunks."""
     connect_s: Seconds = 5.0
     gather_s: Annotated[float, Meta(ge=0, le=0.1)] = 0.01
-    """How long chunks of streams wait for each other, apart from each stream's first and last: less CPU a chunk."""
+    """How long chunks of streams wait for each other: less CPU a chunk.
+
+    A first chunk, and one that brings the answer's end, go at once.
+    """
     max_retries: Annotated[int, Meta(ge=0, le=10)] = 2
 
 

@@ -39,8 +39,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_failure", "_fields", "_finished", "_flowing", "_gatherer", "_headers", "_inflater", "_line", "_paused",
-        "_pieces", "_size", "_waiter", "_whole", "ended", "status",
+        "_failure", "_fields", "_finished", "_flowing", "_gatherer", "_headers", "_inflater", "_line", "_packed",
+        "_paused", "_pieces", "_size", "_waiter", "_whole", "ended", "status",
     )  # fmt: skip
 
     def __init__(self, line: Line, gatherer: Gatherer) -> None:
@@ -51,6 +51,7 @@ class Answer:
         self._fields: list[tuple[bytes, bytes]] = []
         self._headers: dict[str, str] | None = None
         self._inflater: zlib._Decompress | None = None
+        self._packed = False
         self._pieces: list[bytes] = []
         self._size = 0
         self._failure: Exception | None = None
@@ -151,6 +152,7 @@ class Answer:
     def take(self, data: bytes) -> None:
         """Take a piece of the body. Raises zlib.error for one that cannot be unpacked."""
         if self._inflater is not None:
+            self._packed = True
             data = self._inflater.decompress(data)
             if not data:
                 return
@@ -162,7 +164,10 @@ class Answer:
 
     def end(self) -> None:
         """Take the end: the connection may serve another request before this answer is read."""
-        self.ended = True
+        if self._packed and self._inflater is not None and not self._inflater.eof:
+            self.fail(BrokenAnswer("what it packed has no end"))
+        else:
+            self.ended = True
         if self._paused:
             self._paused = False
             self._line.resume()

@@ -56,7 +56,7 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """Close the idle connections; the others close when their answers are released."""
+        """Close the idle connections, and the others as soon as their answers have ended or are released."""
         for origin in self._origins.values():
             origin.close()
 

@@ -33,6 +33,7 @@ class Origin:
         self._addresses: list[Any] = []
         self._addresses_until = 0.0
         self._resolving = asyncio.Lock()
+        self._closed = False
 
     async def connection(self) -> Connection:
         """Return a connection that is ready. Raises TimeoutError or OSError if none can be opened."""
@@ -44,7 +45,8 @@ class Origin:
             return await self._connect()
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and the others as soon as they are."""
+        self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
@@ -82,6 +84,9 @@ class Origin:
             return self._addresses
 
     def _returned(self, connection: Connection) -> None:
+        if self._closed:
+            connection.close()
+            return
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
         self._idle.append(connection)

@@ -59,7 +59,7 @@ class Interceptor(Protocol):
 
 
 ARRIVED: Final[ContextVar[grpc.HandlerCallDetails]] = ContextVar("arrived")
-"""What gRPC asked for the running RPC's handler with. Its metadata is at hand; asking for it again costs 0.01 ms."""
+"""What gRPC asked for the running RPC's handler with. Its metadata is at hand; asking for it again costs 6 µs."""
 _CURRENT: Final[ContextVar[Rpc]] = ContextVar("rpc")
 
 

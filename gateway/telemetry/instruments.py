@@ -1,6 +1,7 @@
 """Counters and histograms for the event loop's thread, which alone changes them.
 
-The client library's own take a lock at each change and look their labels up: ten times the cost, several times a call.
+The client library's own take a lock at each change and look their labels up, several times a call: all of a call's cost
+twice as much there.
 A scrape reads these in another thread, and may see a call half counted.
 """
 

@@ -107,6 +107,10 @@ async def test_a_packed_body_is_unpacked(name: str, packed: bytes, packet: int |
         pytest.param(OK + b"transfer-encoding: chunked\r\n\r\nhello\r\n", id="no chunk"),
         pytest.param(OK + b"content-length: 5\r\ncontent-length: 6\r\n\r\nhello!", id="two lengths"),
         pytest.param(OK + b"content-encoding: gzip\r\ncontent-length: 23\r\n\r\n" + TEXT, id="not packed"),
+        pytest.param(
+            OK + b"content-encoding: gzip\r\ncontent-length: 20\r\n\r\n" + gzip.compress(TEXT)[:20],
+            id="half of a packing",
+        ),
         pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
         pytest.param(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nabc", id="upgrade"),
         pytest.param(OK + b"x: " + b"y" * 100_000 + b"\r\n\r\n", id="headers without end"),
@@ -128,6 +132,13 @@ async def test_a_vendor_that_closes_without_a_word_is_a_lost_connection() -> Non
     async with raw_vendor(talk) as vendor, HttpClient(5.0) as client:
         with pytest.raises(ConnectionError):
             await asked(client, vendor)
+
+
+async def test_a_packed_body_may_be_empty() -> None:
+    """Nothing came, so nothing is missing."""
+    said = OK + b"content-encoding: gzip\r\ncontent-length: 0\r\n\r\n"
+    async with raw_vendor(saying(said)) as vendor, HttpClient(5.0) as client:
+        assert await asked(client, vendor) == (200, b"")
 
 
 async def test_pieces_arrive_before_what_broke_off() -> None:

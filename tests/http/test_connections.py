@@ -163,3 +163,22 @@ async def test_closing_the_client_closes_what_is_idle() -> None:
             await idle(client)
         async with asyncio.timeout(5):
             await vendor.callers[0].gone.wait()
+
+
+async def test_what_is_under_way_when_the_client_closes_ends_and_is_not_kept() -> None:
+    """A reload closes the client of the old settings while its last answers arrive."""
+    closed = asyncio.Event()
+
+    async def talk(caller: Caller) -> None:
+        await caller.request()
+        await closed.wait()
+        await caller.say(HELLO)
+        await caller.left()
+
+    async with raw_vendor(talk) as vendor, asyncio.timeout(10):
+        async with HttpClient(5.0) as client:
+            call = asyncio.create_task(asked(client, vendor))
+            await until(lambda: vendor.callers)
+        closed.set()
+        assert await call == (200, b"hello")
+        await vendor.callers[0].gone.wait()
