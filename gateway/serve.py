@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import structlog
-import uvloop
 from prometheus_client import CollectorRegistry
 
 from gateway.app import running
@@ -18,6 +17,7 @@ from gateway.listening import ListenError
 from gateway.memory import find_trim, give_back
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, registry_page
+from gateway.wake_ups import EventLoop
 
 _log = structlog.get_logger("gateway.serve")
 
@@ -39,7 +39,7 @@ def serve(settings: Settings, *, place: Place, load: Callable[[], Settings], wat
 
     On SIGHUP, and when the file `watched` changes, the settings that `load` gives are put in force. Raises ListenError.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         runner.run(_serve(settings, place, load, watched, commit))
 
 

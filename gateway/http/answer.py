@@ -39,15 +39,16 @@ class Answer:
     """
 
     __slots__ = (
-        "_failure", "_fields", "_finished", "_flowing", "_gatherer", "_headers", "_inflater", "_line", "_packed",
-        "_paused", "_pieces", "_size", "_waiter", "_whole", "ended", "status",
+        "_failure", "_fields", "_finished", "_flowing", "_gatherer", "_headers", "_inflater", "_line", "_loop",
+        "_packed", "_paused", "_pieces", "_size", "_waiter", "_whole", "ended", "status",
     )  # fmt: skip
 
-    def __init__(self, line: Line, gatherer: Gatherer) -> None:
+    def __init__(self, line: Line, gatherer: Gatherer, loop: asyncio.AbstractEventLoop) -> None:
         self.status = 0
         self.ended = False
         self._line = line
         self._gatherer = gatherer
+        self._loop = loop
         self._fields: list[tuple[bytes, bytes]] = []
         self._headers: dict[str, str] | None = None
         self._inflater: zlib._Decompress | None = None
@@ -107,7 +108,9 @@ class Answer:
             await self._more()
         pieces, self._pieces = self._pieces, []
         self._size = 0
-        self._flowing = True
+        if not (self._flowing or self._whole):
+            self._flowing = True
+            self._gatherer.streams += 1
         if self._paused:
             self._paused = False
             self._line.resume()
@@ -119,10 +122,13 @@ class Answer:
 
     def release(self) -> None:
         """Give up the connection: it is used again if the answer has ended, and closed otherwise."""
+        if self._flowing:
+            self._flowing = False
+            self._gatherer.streams -= 1
         self._line.leave(self, patiently=self._finished)
 
     async def _more(self) -> None:
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        waiter = self._waiter = self._loop.create_future()
         try:
             await waiter
         finally:

@@ -21,6 +21,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, gatherer: Gatherer, returned: Callable[["Connection"], None]) -> None:
         self._gatherer = gatherer
+        self._loop = asyncio.get_running_loop()  # each question for it is a system call in Python 3.11
         self._returned = returned
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
@@ -40,7 +41,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, head: bytes, body: bytes) -> Answer:
         """Start an exchange; `head` ends with the empty line."""
-        answer = self._answer = Answer(self, self._gatherer)
+        answer = self._answer = Answer(self, self._gatherer, self._loop)
         self._head_bytes = 0
         if len(body) <= _PIECE_BYTES:
             self._transport.write(head + body)
@@ -82,7 +83,7 @@ class Connection(asyncio.Protocol):
             self.close()
         elif self._left is None:
             self._rest_bytes = 0
-            self._left = asyncio.get_running_loop().call_later(_PATIENCE_S, self.close)
+            self._left = self._loop.call_later(_PATIENCE_S, self.close)
 
     # The transport's callbacks.
 
@@ -126,7 +127,7 @@ class Connection(asyncio.Protocol):
             answer.fail(BrokenAnswer("it broke off"))
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
         if self._writable is not None:

@@ -2,16 +2,24 @@
 
 import asyncio
 
+import pytest
+
 from gateway.http.client import HttpClient
 from gateway.http.gathering import Gatherer
 from tests.http.test_answers import OK
 from tests.support.raw_vendor import Caller, raw_vendor, until
 
 
+def gatherer_of(streams: int, limit_s: float = 3600.0) -> Gatherer:
+    gatherer = Gatherer(limit_s)
+    gatherer.streams = streams
+    return gatherer
+
+
 async def test_what_is_added_within_a_window_is_called_together() -> None:
     """In the order in which it was added; a later one waits for the next window."""
     called: list[int] = []
-    gatherer = Gatherer(0.01)
+    gatherer = gatherer_of(25)
     gatherer.add(lambda: called.append(1))
     gatherer.add(lambda: called.append(2))
     assert called == []
@@ -23,12 +31,54 @@ async def test_what_is_added_within_a_window_is_called_together() -> None:
     assert called == [1, 2, 3]
 
 
-def test_without_a_window_nothing_waits() -> None:
+@pytest.mark.parametrize(
+    ("streams", "limit_s"),
+    [pytest.param(2, 3600.0, id="few streams"), pytest.param(10_000, 0.0, id="turned off")],
+)
+def test_nothing_waits(streams: int, limit_s: float) -> None:
     """It is called at once."""
     called: list[int] = []
-    Gatherer(0.0).add(lambda: called.append(1))
+    gatherer_of(streams, limit_s).add(lambda: called.append(1))
 
     assert called == [1]
+
+
+@pytest.mark.parametrize(("streams", "window_s"), [(3, 0.0012), (50, 0.02), (64, 0.025), (10_000, 0.025)])
+async def test_the_window_grows_with_the_streams(streams: int, window_s: float) -> None:
+    """By 0.4 ms for each, up to the limit."""
+    loop = asyncio.get_running_loop()
+    gatherer = gatherer_of(streams, 0.025)
+    before = loop.time()
+    gatherer.add(lambda: None)
+
+    timer = gatherer._timer
+    assert timer is not None
+    assert timer.when() - before == pytest.approx(window_s, abs=0.002)
+    timer.cancel()
+
+
+async def test_streams_are_counted_while_they_flow() -> None:
+    """From the first piece that is read until they are given up; whole answers are none."""
+
+    async def talk(caller: Caller) -> None:
+        for _ in range(2):
+            await caller.request()
+            await caller.say(OK + b"content-length: 2\r\n\r\nok")
+        await caller.left()
+
+    async with raw_vendor(talk) as vendor, HttpClient(5.0, gather=0.025) as client, asyncio.timeout(20):
+        stream = await client.send("POST", vendor.url, {})
+        assert client._gatherer.streams == 0
+        assert await stream.piece() == b"ok"
+        assert client._gatherer.streams == 1
+        assert await stream.piece() == b""
+        stream.release()
+        stream.release()
+        assert client._gatherer.streams == 0
+        whole = await client.send("POST", vendor.url, {})
+        assert await whole.read() == b"ok"
+        assert client._gatherer.streams == 0
+        whole.release()
 
 
 async def test_first_and_last_pieces_do_not_wait() -> None:
@@ -47,6 +97,7 @@ async def test_first_and_last_pieces_do_not_wait() -> None:
     async with raw_vendor(talk) as vendor, HttpClient(5.0, gather=3600.0) as client, asyncio.timeout(20):
         answer = await client.send("POST", vendor.url, {})
         assert await answer.piece() == b"first"
+        client._gatherer.streams = 1_000_000
         second = asyncio.create_task(answer.piece())
         steps[0].set()
         await until(lambda: client._gatherer._waiting)
