@@ -2,6 +2,7 @@
 
 import fnmatch
 import hashlib
+import hmac
 import secrets
 from collections.abc import Iterable
 from typing import Final, Protocol
@@ -39,6 +40,8 @@ ANONYMOUS = Caller("anonymous")
 
 
 _SALT: Final = secrets.token_bytes(32)
+_FOUND_BY: Final = 16
+"""How many bytes of a fingerprint find its key, before the whole of it is compared."""
 
 
 def fingerprint(key: str) -> bytes:
@@ -67,20 +70,24 @@ class StaticKeys:
         limits = limits or LimitSpec()
         self._required = required
         self._anonymous = Caller(ANONYMOUS.key_id, rules=rules("key", ANONYMOUS.key_id, limits))
-        self._callers = {fingerprint(key.reveal()): _caller(key.reveal(), limits) for key in keys}
+        self._callers: dict[bytes, tuple[bytes, Caller]] = {}
+        for key in keys:
+            mark = fingerprint(key.reveal())
+            self._callers[mark[:_FOUND_BY]] = mark, _caller(key.reveal(), limits)
 
     @property
     def callers(self) -> list[Caller]:
         """Everyone who may call without a stored key."""
-        return [*self._callers.values()] + ([] if self._required else [self._anonymous])
+        return [caller for _, caller in self._callers.values()] + ([] if self._required else [self._anonymous])
 
     async def identify(self, key: str | None) -> Caller:
         """See `Keys`."""
         return (self.find(fingerprint(key)) if key is not None else None) or self.without_key(key)
 
     def find(self, mark: bytes) -> Caller | None:
-        """Return the caller that the key of this fingerprint belongs to."""
-        return self._callers.get(mark)
+        """Return the caller that the key of this fingerprint belongs to, compared in constant time."""
+        known = self._callers.get(mark[:_FOUND_BY])
+        return known[1] if known is not None and hmac.compare_digest(known[0], mark) else None
 
     def without_key(self, sent: str | None) -> Caller:
         """Return the caller without a valid key, where keys are not required.
