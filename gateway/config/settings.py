@@ -70,7 +70,7 @@ class TimeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     stream_idle_s: Seconds = 30.0
     """Silence between two chunks."""
     connect_s: Seconds = 5.0
-    gather_s: Annotated[float, Meta(ge=0, le=0.1)] = 0.025
+    gather_s: Annotated[float, Meta(ge=0, le=0.1)] = 0.03
     """How long chunks of streams wait for each other at most, where there are many: less CPU a chunk.
 
     A first chunk, and one that brings the answer's end, go at once.

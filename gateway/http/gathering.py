@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-_A_STREAM_S: Final = 0.0004
+_A_STREAM_S: Final = 0.0005
 _SHORTEST_S: Final = 0.001
 """The event loop counts time in milliseconds."""
 
@@ -14,7 +14,7 @@ class Gatherer:
 
     Each turn of the loop, each wake-up of gRPC's threads and of Envoy has a price of its own. Chunks of many streams
     that arrive within a window pay it once. The more streams there are, the more there is to gather and to save: each
-    makes the window 0.4 ms longer, up to `limit_s` (seconds). Of a few streams nothing waits, nor of many when the
+    makes the window 0.5 ms longer, up to `limit_s` (seconds). Of one stream nothing waits, nor of many when the
     limit is 0.
     """
 

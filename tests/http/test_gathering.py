@@ -33,7 +33,7 @@ async def test_what_is_added_within_a_window_is_called_together() -> None:
 
 @pytest.mark.parametrize(
     ("streams", "limit_s"),
-    [pytest.param(2, 3600.0, id="few streams"), pytest.param(10_000, 0.0, id="turned off")],
+    [pytest.param(1, 3600.0, id="one stream"), pytest.param(10_000, 0.0, id="turned off")],
 )
 def test_nothing_waits(streams: int, limit_s: float) -> None:
     """It is called at once."""
@@ -43,11 +43,11 @@ def test_nothing_waits(streams: int, limit_s: float) -> None:
     assert called == [1]
 
 
-@pytest.mark.parametrize(("streams", "window_s"), [(3, 0.0012), (50, 0.02), (64, 0.025), (10_000, 0.025)])
+@pytest.mark.parametrize(("streams", "window_s"), [(3, 0.0015), (50, 0.025), (64, 0.03), (10_000, 0.03)])
 async def test_the_window_grows_with_the_streams(streams: int, window_s: float) -> None:
-    """By 0.4 ms for each, up to the limit."""
+    """By 0.5 ms for each, up to the limit."""
     loop = asyncio.get_running_loop()
-    gatherer = gatherer_of(streams, 0.025)
+    gatherer = gatherer_of(streams, 0.03)
     before = loop.time()
     gatherer.add(lambda: None)
 
@@ -66,7 +66,7 @@ async def test_streams_are_counted_while_they_flow() -> None:
             await caller.say(OK + b"content-length: 2\r\n\r\nok")
         await caller.left()
 
-    async with raw_vendor(talk) as vendor, HttpClient(5.0, gather=0.025) as client, asyncio.timeout(20):
+    async with raw_vendor(talk) as vendor, HttpClient(5.0, gather=0.03) as client, asyncio.timeout(20):
         stream = await client.send("POST", vendor.url, {})
         assert client._gatherer.streams == 0
         assert await stream.piece() == b"ok"
