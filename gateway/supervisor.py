@@ -140,6 +140,7 @@ def envoy_settings(settings: Settings, upstreams: tuple[str, ...]) -> EnvoySetti
         tls_cert_file=settings.service.tls_cert_file,
         tls_key_file=settings.service.tls_key_file,
         tls_client_ca_file=settings.service.tls_client_ca_file,
+        log_format=settings.telemetry.log_format if settings.telemetry.log_level in {"debug", "info"} else "none",
     )
 
 
@@ -195,7 +196,7 @@ async def _start_envoy(
     config.write_text(render(replace(known, max_connections=affordable(known.max_connections))), "utf-8")
     process = await asyncio.create_subprocess_exec(
         str(envoy_binary()), "-c", str(config), "--concurrency", str(len(workers.sockets)), "--disable-hot-restart",
-        "--log-level", "warn",
+        "--log-level", "warn", "--file-flush-interval-msec", "100",
         env=envoy_environment(os.environ), start_new_session=True, preexec_fn=die_with_parent,
     )  # fmt: skip
     stack.push_async_callback(stop_process, process, 0)

@@ -21,6 +21,7 @@ from gateway.envoy.names import (
     WHOLE_REQUEST,
     type_url,
 )
+from gateway.envoy.refusals import refusals
 from gateway.envoy.routes import virtual_host
 from gateway.envoy.settings import EnvoySettings
 
@@ -146,6 +147,7 @@ def _connection_manager(settings: EnvoySettings, bindings: Sequence[Binding]) ->
         "codec_type": "AUTO",
         "use_remote_address": True,
         "server_header_transformation": "PASS_THROUGH",
+        **({"access_log": log} if (log := refusals(settings)) else {}),
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",

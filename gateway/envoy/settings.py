@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class EnvoySettings:
     There is no limit on the whole answer, because the gateway owns deadlines; `stream_idle_timeout_s` limits silence
     and must be longer than any time-out of the gateway. `cors_allow_origins` are exact origins, or `*`; none means
     no CORS. `tls_cert_file` and `tls_key_file` are PEM files, read by Envoy when it starts; without them it speaks no
-    TLS. With `tls_client_ca_file` callers need a certificate of one of its authorities.
+    TLS. With `tls_client_ca_file` callers need a certificate of one of its authorities. `log_format` is that of the
+    lines for requests that Envoy answers itself; `none` is without.
     """
 
     host: str = "127.0.0.1"
@@ -35,3 +37,4 @@ class EnvoySettings:
     tls_cert_file: str = ""
     tls_key_file: str = ""
     tls_client_ca_file: str = ""
+    log_format: Literal["json", "console", "none"] = "json"

@@ -40,7 +40,7 @@ def shape(value: Any) -> Any:
 
 async def test_every_output_is_real(command: Command) -> None:
     """In the page's order, because log lines and metrics tell of what was done before; the last ends the gateway."""
-    assert [kind for _, kind, _ in SHOWN] == [*["json"] * 6, "log", "metrics", "log", "http"]
+    assert [kind for _, kind, _ in SHOWN] == [*["json"] * 6, "log", "log", "metrics", "log", "http"]
     for text, kind, output in SHOWN:
         for documented, name in (("8080", "SERVICE_PORT"), ("9464", "METRICS_PORT")):
             text = text.replace(f"127.0.0.1:{documented}", f"127.0.0.1:{command.ports[name]}")  # noqa: PLW2901
@@ -85,12 +85,13 @@ async def line_like(command: Command, line: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_field_of_a_line_is_explained() -> None:
     """And nothing else, but for the fields that only some lines have."""
-    (line,) = (json.loads(output) for _, kind, output in SHOWN if kind == "log" and "request_id" in output)
+    line, refused = (json.loads(output) for _, kind, output in SHOWN if kind == "log" and "request_id" in output)
     (table,) = re.findall(r"^\| field \|.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
     rows = table.strip().splitlines()[2:]
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 
     assert explained == {*line, "message", "request_body"}
+    assert explained >= {*refused}
 
 
 def test_every_table_is_told_of() -> None:

@@ -50,7 +50,7 @@ async def running_envoy(settings: EnvoySettings, directory: Path) -> AsyncIterat
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(envoy_binary(), "--config-path", config, "--concurrency", "1"),
-            *("--disable-hot-restart", "--log-level", "warn"),
+            *("--disable-hot-restart", "--log-level", "warn", "--file-flush-interval-msec", "50"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
