@@ -13,6 +13,7 @@ from gateway.admission.quota import overlay, rules
 from gateway.config import LimitSpec
 from gateway.errors import KeyNotFound, Overloaded
 from gateway.storage.database import OUTAGE
+from gateway.telemetry.logs import of_request
 
 _log = structlog.get_logger("gateway.keys")
 
@@ -96,7 +97,7 @@ class KeyRing:
                 return await asyncio.shield(self._refresh(mark, key))
         except OUTAGE as exc:
             if known is None or not lasts:
-                _log.warning("key not looked up", error=type(exc).__name__)
+                _log.warning("key not looked up", error=type(exc).__name__, **of_request())
                 raise Overloaded("The gateway cannot look up the API key now.", retry_after=1) from exc
             known.read_again_at = now + _AWAY_MS
             return known

@@ -11,6 +11,7 @@ from gateway.admission.quota import nano_dollars
 from gateway.catalog.entries import ModelFacts, Prices
 from gateway.config import LimitSettings
 from gateway.errors import PermissionDenied
+from gateway.telemetry.logs import of_request
 
 _log = structlog.get_logger("gateway.prices")
 MILLION: Final = 1_000_000
@@ -70,7 +71,7 @@ class Quotes:
                 f"The price of '{provider}/{model}' is not known, and models without a known price are refused here.",
                 code="unknown_price",
             )
-        _log.warning("price not known, default charged", provider=provider, model=model[:128])
+        _log.warning("price not known, default charged", provider=provider, model=model[:128], **of_request())
         return _quote(self._default, "default", facts.max_output_tokens)
 
 

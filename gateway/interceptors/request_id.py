@@ -6,6 +6,7 @@ import uuid
 from typing import Any, Final
 
 from gateway.interceptors.base import Proceed, Rpc
+from gateway.telemetry.logs import REQUEST_ID
 
 _SANE: Final = re.compile(r"^[A-Za-z0-9._:/+=@-]{1,128}$")
 
@@ -16,6 +17,7 @@ class RequestIdInterceptor:
     async def intercept(self, rpc: Rpc, proceed: Proceed) -> Any:
         sent = rpc.metadata.get("x-request-id", "")
         rpc.request_id = sent if _SANE.match(sent) else _made()
+        REQUEST_ID.set(rpc.request_id)
         if not rpc.from_http:
             rpc.context.set_trailing_metadata((("x-request-id", rpc.request_id),))
         return await proceed()

@@ -20,6 +20,7 @@ from gateway.storage import call_rows
 from gateway.storage.database import OUTAGE, Database, unbroken
 from gateway.storage.journal import Journal, Orphan, orphans
 from gateway.storage.records import Reservation, Settlement, Total
+from gateway.telemetry.logs import of_request
 
 _log = structlog.get_logger("gateway.ledger")
 
@@ -72,7 +73,7 @@ class Ledger:
         try:
             self._journal.append(_ENCODER.encode(reservation) + b"\n")
         except OSError as exc:
-            _log.error("journal not writable", error=exc.strerror or str(exc))  # one line says it all
+            _log.error("journal not writable", error=exc.strerror or str(exc), **of_request())  # one line says it all
             raise Overloaded("The gateway cannot write its journal.", retry_after=5) from exc
         self._add(reservation)
         self.open += 1
@@ -82,7 +83,7 @@ class Ledger:
         try:
             self._journal.append(_ENCODER.encode(settlement) + b"\n")
         except OSError as exc:
-            _log.error("journal not writable", error=exc.strerror or str(exc))  # as above
+            _log.error("journal not writable", error=exc.strerror or str(exc), **of_request())  # as above
         self._add(settlement)
         self.open -= 1
 

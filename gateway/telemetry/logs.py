@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import sys
+from contextvars import ContextVar
 from select import PIPE_BUF
 from typing import Any, BinaryIO, Final
 
@@ -11,7 +12,17 @@ import structlog
 
 from gateway.config import TelemetrySettings
 
+REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def of_request() -> dict[str, str]:
+    """Return the `request_id` of the call under way, for a line about it; nothing outside of calls.
+
+    No line gets it by itself: work for all calls may have been started by one of them.
+    """
+    request_id = REQUEST_ID.get("")
+    return {"request_id": request_id} if request_id else {}
 
 
 def configure_logs(settings: TelemetrySettings) -> "LineWriter | None":

@@ -103,6 +103,17 @@ async def test_a_line_tells_who_called_what_and_what_it_cost(gateway: Operated, 
     assert secret not in json.dumps(lines, default=str)
 
 
+async def test_other_lines_about_a_call_have_its_id(gateway: Operated, lines: list[Any]) -> None:
+    """Each its own call's."""
+    _, secret = await gateway.new_key()
+    for request_id in ("first", "second"):
+        gateway.vendor.script_json(completion(usage=USAGE))
+        assert await call(gateway, request_id, key=secret, model=f"openai/{request_id}") == 200
+
+    warnings = [line for line in lines if line["event"] == "price not known, default charged"]
+    assert [(line["model"], line["request_id"]) for line in warnings] == [("first", "first"), ("second", "second")]
+
+
 async def test_a_stream_s_line_has_its_first_token_and_cost(gateway: Operated, lines: list[Any]) -> None:
     """Also where the caller did not ask for the usage."""
     gateway.vendor.script(Stream([sse(*chat_stream("hello"))]))

@@ -9,6 +9,7 @@ import structlog
 from gateway.admission.limits.memory import MemoryLimiter
 from gateway.admission.limits.model import NOTHING, Charge, Grant, Limiter, LimitRule, Standing
 from gateway.errors import Overloaded
+from gateway.telemetry.logs import of_request
 
 STAY_LOCAL_S: Final = 1.0
 """How long to go on without the store before it is asked again, so that calls do not wait for it one by one."""
@@ -59,4 +60,4 @@ class LocalFallbackLimiter:
 
     def _go_local(self) -> None:
         self._local_until = self._monotonic() + STAY_LOCAL_S
-        _log.warning("the shared limits are away: each process counts alone", for_s=STAY_LOCAL_S)
+        _log.warning("the shared limits are away: each process counts alone", for_s=STAY_LOCAL_S, **of_request())
