@@ -4,11 +4,12 @@ VENV := .venv
 WORKERS ?= 1
 BIN := $(VENV)/bin
 PHOENIX := .venv-phoenix
+GRPCURL := v1.9.3
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
-.PHONY: run test test-cov test-image test-phoenix lint format type generated check generate bench lock clean
+.PHONY: run grpcurl test test-cov test-image test-phoenix lint format type generated check generate bench lock clean
 
 run: $(VENV)/.run  ## start the gateway with Envoy in front; WORKERS=2 for two processes
 	@exec $(BIN)/python -m gateway run --workers $(WORKERS)
@@ -24,6 +25,8 @@ test-phoenix: $(VENV)/.dev $(PHOENIX)/.done  ## read our traces back from a real
 
 test-image: $(VENV)/.dev  ## build what the Dockerfile builds, without Docker, and run it
 	BUILD_IMAGE=1 $(BIN)/python -m pytest tests/delivery/test_image.py
+
+grpcurl: $(BIN)/grpcurl  ## build grpcurl with Go, so that the tests run the README's grpcurl commands too
 
 lint: $(VENV)/.dev  ## style, import rules, proto lint
 	$(BIN)/ruff check .
@@ -66,6 +69,9 @@ clean:
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/grpcurl: | $(BIN)/python
+	GOBIN=$(CURDIR)/$(BIN) go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL)
 
 $(VENV)/.run: requirements/run.lock | $(BIN)/python
 	$(PIP) -r requirements/run.lock

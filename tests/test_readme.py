@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,10 +15,10 @@ import pytest
 from gateway.config import ENVIRONMENT, Secret, load
 from tests.support.command import PORTS, ROOT, Command, environment_of, running_command
 from tests.support.error_rows import ROWS
+from tests.support.grpcurl import GRPCURL, MISSING
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-GRPCURL = os.environ.get("GRPCURL") or shutil.which("grpcurl")
 OUTSIDE_SETTINGS = {"GATEWAY_CONFIG", "ENVOY_BIN", "GIT_COMMIT"}
 """Variables that are read without being settings."""
 
@@ -57,7 +56,7 @@ def here(text: str, command: Command) -> str:
 async def test_a_command_does_what_it_says(command: Command, block: Block, tmp_path: Path) -> None:
     """It ends well, and prints what the README shows."""
     if block.text.startswith("grpcurl") and GRPCURL is None:
-        pytest.skip("grpcurl is not on PATH; GRPCURL may name it")
+        pytest.skip(MISSING)
     environment = environment_of({"LLMGATEWAY_KEY": command.key, "DATABASE_URL": command.database})
     folders = [str(Path(sys.executable).parent), str(Path(GRPCURL or "").parent), environment["PATH"]]
     environment["PATH"] = os.pathsep.join(folders)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from tests.support.grpcurl import GRPCURL, MISSING
 from tests.support.stack import AUTH, KEY, Stack
 
 PUBLIC = {
@@ -71,10 +70,7 @@ async def test_a_chat_needs_no_generated_code(stack: Stack, way: str) -> None:
     assert "".join(texts) == "hello wide world"
 
 
-GRPCURL = os.environ.get("GRPCURL") or shutil.which("grpcurl")
-
-
-@pytest.mark.skipif(GRPCURL is None, reason="grpcurl is not on PATH; GRPCURL may name it")
+@pytest.mark.skipif(GRPCURL is None, reason=MISSING)
 @pytest.mark.parametrize("way", ["envoy", "direct"])
 @pytest.mark.parametrize("method", ["CreateChatCompletion", "StreamChatCompletion"])
 async def test_grpcurl_itself_gets_an_answer(stack: Stack, tmp_path: Path, method: str, way: str) -> None:
