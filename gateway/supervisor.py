@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -18,7 +19,15 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from gateway.config import Secret, Settings, StorageSettings
-from gateway.envoy import EnvoyMissingError, EnvoySettings, envoy_binary, envoy_environment, render
+from gateway.envoy import (
+    EnvoyMissingError,
+    EnvoySettings,
+    envoy_binary,
+    envoy_environment,
+    release_memory,
+    render,
+)
+from gateway.memory import keep_small
 from gateway.open_files import affordable
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
@@ -26,6 +35,7 @@ from gateway.workers import WorkerEndedError, Workers, WorkerStartError, die_wit
 
 _START_LIMIT_S: Final = 60.0
 _POLL_S: Final = 0.05
+_ENVOY_ADMIN: Final = "envoy.admin"
 GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"
 
 
@@ -82,6 +92,8 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
             if started.done() and not stop.is_set():
                 await stack.enter_async_context(_steered(workers, stop))
                 over.append(start(workers.keep()))
+                if envoy is not None:
+                    start(keep_small(envoy.pid, functools.partial(release_memory, folder / _ENVOY_ADMIN)))
                 _print_banner(settings, key, plan)
                 await _first(over)
         except (_EnvoyEndedError, WorkerEndedError) as exc:
@@ -193,7 +205,8 @@ async def _start_envoy(
 ) -> asyncio.subprocess.Process:
     config = folder / "envoy.yaml"
     known = envoy_settings(settings, workers.sockets)
-    config.write_text(render(replace(known, max_connections=affordable(known.max_connections))), "utf-8")
+    known = replace(known, max_connections=affordable(known.max_connections), admin_socket=str(folder / _ENVOY_ADMIN))
+    config.write_text(render(known), "utf-8")
     process = await asyncio.create_subprocess_exec(
         str(envoy_binary()), "-c", str(config), "--concurrency", str(len(workers.sockets)), "--disable-hot-restart",
         "--log-level", "warn", "--file-flush-interval-msec", "100",

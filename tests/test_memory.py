@@ -1,12 +1,16 @@
 """Freed memory goes back to the system, when nobody is kept waiting for it."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from gateway.memory import Trim, find_trim, give_back, resident
+from gateway.memory import Trim, find_trim, give_back, keep_small
+from gateway.process_usage import resident as resident_of
 
 LIMIT_S = 30
 PAUSE_S = 0.2
@@ -16,6 +20,10 @@ PIECE_BYTES = 1500
 
 trim = find_trim()
 with_trim = pytest.mark.skipif(trim is None, reason="the C library has no malloc_trim")
+
+
+def resident() -> int:
+    return resident_of(os.getpid())
 
 
 @asynccontextmanager
@@ -79,3 +87,30 @@ async def test_without_malloc_trim_nothing_is_done(capsys: pytest.CaptureFixture
         await task
 
     assert "the C library has no malloc_trim" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc, which is Linux's")
+async def test_another_process_is_asked_each_time_it_has_grown() -> None:
+    """Looking ends with the process."""
+    program = f"more = []\nwhile True: print(flush=True); input(); more.append(bytes([1]) * {PIECES * PIECE_BYTES})"
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    asked = asyncio.Semaphore(0)
+
+    async def release() -> None:
+        asked.release()
+
+    async with asyncio.timeout(LIMIT_S):
+        await child.stdout.readline()
+        looking = asyncio.create_task(keep_small(child.pid, release, pause=PAUSE_S))
+        await asyncio.sleep(0)  # it has seen what is needed
+        for _ in range(2):
+            child.stdin.write(b"\n")
+            await child.stdout.readline()
+            await asked.acquire()
+        child.kill()
+        await child.communicate()
+        await looking

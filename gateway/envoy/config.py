@@ -8,6 +8,7 @@ import yaml
 
 from gateway.bindings import Binding, read_bindings
 from gateway.envoy.headers import http_headers, unread_headers
+from gateway.envoy.memory import PAGE
 from gateway.envoy.names import (
     ADMIN_SERVICE,
     CLUSTER,
@@ -68,6 +69,7 @@ def render(settings: EnvoySettings) -> str:
     Raises `OSError` when the descriptor cannot be read.
     """
     bootstrap = {
+        **({"admin": _admin(settings.admin_socket)} if settings.admin_socket else {}),
         "static_resources": {
             "listeners": _listeners(settings),
             "clusters": [_cluster(settings, CLUSTER, _UNBOUNDED), _cluster(settings, REFLECTION, _MAX_REFLECTIONS)],
@@ -87,6 +89,10 @@ def render(settings: EnvoySettings) -> str:
         },
     }
     return _HEADER + yaml.dump(bootstrap, Dumper=_Dumper, sort_keys=False, width=120)
+
+
+def _admin(socket: str) -> dict[str, Any]:
+    return {"address": {"pipe": {"path": socket, "mode": 0o600}}, "allow_paths": [{"exact": PAGE}]}
 
 
 def _listeners(settings: EnvoySettings) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ class EnvoySettings:
     and must be longer than any time-out of the gateway. `cors_allow_origins` are exact origins, or `*`; none means
     no CORS. `tls_cert_file` and `tls_key_file` are PEM files, read by Envoy when it starts; without them it speaks no
     TLS. With `tls_client_ca_file` callers need a certificate of one of its authorities. `log_format` is that of the
-    lines for requests that Envoy answers itself; `none` is without.
+    lines for requests that Envoy answers itself; `none` is without. `admin_socket` is a unix
+    socket that only the user can open, for `release_memory`; without it Envoy has no admin pages at all.
     """
 
     host: str = "127.0.0.1"
@@ -38,3 +39,4 @@ class EnvoySettings:
     tls_key_file: str = ""
     tls_client_ca_file: str = ""
     log_format: Literal["json", "console", "none"] = "json"
+    admin_socket: str = ""
