@@ -195,12 +195,16 @@ class App:
         """Turn NOT_SERVING; `delay` seconds later take no new calls, and give those in hand `grace` seconds to end."""
         if self._drained:
             return
-        self._drained = True
-        for task in self._keeping_up:
-            task.cancel()
         self.lifecycle.drain()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay)
+        await self.hand_over(grace)
+
+    async def hand_over(self, grace: float) -> None:
+        """Take no new calls, because another process does, and give those in hand `grace` seconds to end."""
+        self._drained = True
+        for task in self._keeping_up:
+            task.cancel()
         self.lifecycle.close(grace)
         stopped = asyncio.create_task(self._server.stop(grace))
         try:

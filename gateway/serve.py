@@ -37,7 +37,8 @@ class Place(msgspec.Struct, frozen=True):
 def serve(settings: Settings, *, place: Place, load: Callable[[], Settings], watched: Path | None, commit: str) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
-    On SIGHUP, and when the file `watched` changes, the settings that `load` gives are put in force. Raises ListenError.
+    On SIGUSR2 another worker has taken its place: calls in hand end, and nobody is told that the gateway goes down. On
+    SIGHUP, and when the file `watched` changes, the settings that `load` gives are put in force. Raises ListenError.
     """
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         runner.run(_serve(settings, place, load, watched, commit))
@@ -47,10 +48,16 @@ async def _serve(
     settings: Settings, place: Place, load: Callable[[], Settings], watched: Path | None, commit: str
 ) -> None:
     lines = configure_logs(settings.telemetry)
-    stop = asyncio.Event()
+    stop, replaced = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+    def leave() -> None:
+        replaced.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGUSR2, leave)
     service = settings.service
     addresses = [f"{service.host}:{service.grpc_port}"]
     if place.socket is not None:
@@ -77,7 +84,10 @@ async def _serve(
         await stop.wait()
         giving_back.cancel()
         _log.info("draining", grace_s=service.shutdown_grace_s)
-        await app.drain(service.shutdown_delay_s, service.shutdown_grace_s)
+        if replaced.is_set():
+            await app.hand_over(service.shutdown_grace_s)
+        else:
+            await app.drain(service.shutdown_delay_s, service.shutdown_grace_s)
     _log.info("stopped")
 
 

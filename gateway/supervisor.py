@@ -92,6 +92,7 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
             if started.done() and not stop.is_set():
                 await stack.enter_async_context(_steered(workers, stop))
                 over.append(start(workers.keep()))
+                start(workers.keep_small())
                 if envoy is not None:
                     start(keep_small(envoy.pid, functools.partial(release_memory, folder / _ENVOY_ADMIN)))
                 _print_banner(settings, key, plan)

@@ -13,6 +13,7 @@ import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from gateway.crowds import Crowds, watch_crowds
 from gateway.telemetry.page import scrape
 
 _log = structlog.get_logger("gateway.workers")
@@ -22,6 +23,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 30.0
 _STEADY_S: Final = 60.0
 """A worker that ran this long before it crashed is restarted after the first pause again."""
+_LOOK_S: Final = 2.0
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -33,6 +35,20 @@ class WorkerEndedError(Exception):
     """The only worker ended by itself. The text is one line, fit to print."""
 
 
+class _Counts:
+    """What the row of workers itself measures."""
+
+    def __init__(self, workers: int, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str) -> Counter:
+            made = Counter(f"llmgateway_worker_{name}", text, ("worker",), registry=registry)
+            for index in range(workers):
+                made.labels(str(index))
+            return made
+
+        self.restarts: Final = counter("restarts", "Workers that ended by themselves.")
+        self.replacements: Final = counter("replacements", "Workers in whose place a new process was put.")
+
+
 class Worker:
     """One place in the row of workers, and the process that fills it.
 
@@ -40,17 +56,17 @@ class Worker:
     `socket` and `metrics_socket` change over to a new process in one step, and calls in hand stay with the old one.
     """
 
-    def __init__(
-        self, index: int, folder: Path, environment: Mapping[str, str], grace: float, restarts: Counter
-    ) -> None:
+    def __init__(self, index: int, folder: Path, environment: Mapping[str, str], grace: float, counts: _Counts) -> None:
         self.name: Final = str(index)
         self.socket: Final = folder / f"worker-{index}.sock"
         self.metrics_socket: Final = folder / f"worker-{index}.metrics"
         self._environment = environment
         self._grace = grace
-        self._restarts = restarts
+        self._counts = counts
         self._process: asyncio.subprocess.Process | None = None
         self._leaving: asyncio.subprocess.Process | None = None
+        self.crowds: Crowds | None = None
+        """What looks for crowds at the process; None where that cannot be."""
         self._starts = 0
         self._lock = asyncio.Lock()
 
@@ -73,6 +89,7 @@ class Worker:
         socket.rename(self.socket)
         metrics_socket.rename(self.metrics_socket)
         self._process = process
+        self.crowds = watch_crowds(process.pid)
 
     async def keep(self, *, restart: bool) -> None:
         """Start the process again whenever it ends by itself, until cancelled.
@@ -97,7 +114,7 @@ class Worker:
     async def _restart(self, ended: asyncio.subprocess.Process, pause: float) -> float:
         how = how_it_ended(ended.returncode or 0)
         while True:
-            self._restarts.labels(self.name).inc()
+            self._counts.restarts.labels(self.name).inc()
             _log.error("worker ended by itself", worker=self.name, how=how, restart_in_s=round(pause, 1))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -118,7 +135,8 @@ class Worker:
             old = self._process
             await self.start()
             self._leaving = old
-            await self._stopped(old)
+            self._counts.replacements.labels(self.name).inc()
+            await self._stopped(old, signal.SIGUSR2)
 
     def reload(self) -> None:
         """Have the process load its settings again."""
@@ -130,9 +148,11 @@ class Worker:
         """Stop the process, if there is one, when its calls have ended."""
         await asyncio.gather(self._stopped(self._process), self._stopped(self._leaving))
 
-    async def _stopped(self, process: asyncio.subprocess.Process | None) -> None:
+    async def _stopped(
+        self, process: asyncio.subprocess.Process | None, number: signal.Signals = signal.SIGTERM
+    ) -> None:
         if process is not None and process.returncode is None:
-            await stop_process(process, self._grace)
+            await stop_process(process, self._grace, number)
             if process.returncode:
                 _log.error("worker did not stop well", worker=self.name, how=how_it_ended(process.returncode))
 
@@ -143,12 +163,8 @@ class Workers:
     def __init__(
         self, count: int, folder: Path, environment: Mapping[str, str], grace: float, registry: CollectorRegistry
     ) -> None:
-        restarts = Counter(
-            "llmgateway_worker_restarts", "Workers that ended by themselves.", ("worker",), registry=registry
-        )
-        for index in range(count):
-            restarts.labels(str(index))
-        self._workers: Final = [Worker(index, folder, environment, grace, restarts) for index in range(count)]
+        counts = _Counts(count, registry)
+        self._workers: Final = [Worker(index, folder, environment, grace, counts) for index in range(count)]
 
     @property
     def sockets(self) -> tuple[str, ...]:
@@ -185,14 +201,37 @@ class Workers:
     async def replace(self) -> None:
         """Replace one worker after the other. A new one that does not start ends the round; the old one stays."""
         for worker in self._workers:
-            try:
-                await worker.replace()
-            except WorkerStartError as exc:
-                _log.error(
-                    "replacing workers ended: a new one does not start", worker=worker.name, reason=str(exc)
-                )  # the text says it all
+            if not await self._replaced(worker):
                 return
-            _log.info("worker replaced", worker=worker.name)
+
+    async def keep_small(self) -> None:
+        """Replace each worker that keeps too much of what a crowd of connections left, until cancelled."""
+        await asyncio.gather(*(self._keep_small(worker) for worker in self._workers))
+
+    async def _keep_small(self, worker: Worker) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            crowds = worker.crowds
+            if crowds is not None and crowds.look(_LOOK_S):
+                _log.info(
+                    "a crowd has gone and left memory in use: replacing the worker",
+                    worker=worker.name,
+                    rested_mib=crowds.rested >> 20,
+                    kept_mib=crowds.kept >> 20,
+                )
+                await self._replaced(worker)
+
+    async def _replaced(self, worker: Worker) -> bool:
+        """Replace a worker and say so; False when the new one does not start."""
+        try:
+            await worker.replace()
+        except WorkerStartError as exc:
+            _log.error(
+                "replacing workers ended: a new one does not start", worker=worker.name, reason=str(exc)
+            )  # the text says it all
+            return False
+        _log.info("worker replaced", worker=worker.name)
+        return True
 
     async def stop(self) -> None:
         """Stop all when their calls have ended."""
@@ -213,10 +252,12 @@ async def _until_serving(process: asyncio.subprocess.Process, metrics_socket: Pa
         await asyncio.sleep(_POLL_S)
 
 
-async def stop_process(process: asyncio.subprocess.Process, grace: float) -> None:
-    """Send SIGTERM; kill the process when it has not ended a little after `grace` seconds."""
+async def stop_process(
+    process: asyncio.subprocess.Process, grace: float, number: signal.Signals = signal.SIGTERM
+) -> None:
+    """Send a signal that ends it; kill the process when it has not ended a little after `grace` seconds."""
     with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+        process.send_signal(number)
     try:
         async with asyncio.timeout(grace + 5):
             await process.wait()

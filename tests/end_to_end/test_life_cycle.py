@@ -96,14 +96,22 @@ async def test_a_health_watch_does_not_hold_up_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_replacing_the_workers_cuts_no_stream_and_refuses_no_call(tmp_path: Path, workers: int) -> None:
-    """SIGUSR2: new processes take over one by one, while streams run to their end and short calls go on."""
-    async with running_gateway(tmp_path, "--workers", str(workers), yaml=SLOW) as gateway, session() as http:
+    """SIGUSR2: new processes take over one by one, while streams run to their end and short calls go on.
+
+    Nor does a load balancer hear that the gateway goes down, which it does not.
+    """
+    delay = {"SHUTDOWN_DELAY_S": "3"}
+    async with (
+        running_gateway(tmp_path, "--workers", str(workers), yaml=SLOW, environment=delay) as gateway,
+        session() as http,
+    ):
         old = set(gateway.worker_pids())
         first, over = asyncio.Semaphore(0), asyncio.Event()
         streams = [asyncio.create_task(stream(http, gateway.url, WORDS, first.release)) for _ in range(40)]
         for _ in streams:
             await first.acquire()
         callers = [asyncio.create_task(_call_until(over, http, gateway)) for _ in range(4)]
+        callers.append(asyncio.create_task(_look_until(over, http, gateway)))
 
         gateway.signal(signal.SIGUSR2)
         await gateway.until_event("worker replaced", workers)
@@ -121,6 +129,14 @@ async def _call_until(over: asyncio.Event, http: aiohttp.ClientSession, gateway:
     while not over.is_set():
         async with chat(http, gateway.url, "hello") as response:
             await response.read()
+            statuses.append(response.status)
+    return statuses
+
+
+async def _look_until(over: asyncio.Event, http: aiohttp.ClientSession, gateway: GatewayProcess) -> list[int]:
+    statuses = []
+    while not over.is_set():
+        async with http.get(gateway.url + "/readyz") as response:
             statuses.append(response.status)
     return statuses
 

@@ -4,8 +4,8 @@ import asyncio
 import resource
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import pytest
 from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
 from tests.support.gateway_process import GatewayProcess, chat, running_gateway
 from tests.support.grpc_chat import request
-from tests.support.raw_http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, grpc_headers
+from tests.support.raw_http2 import END_HEADERS, HEADERS, PREFACE, SETTINGS, frame, grpc_headers
 from tests.support.stack import AUTH
+from tests.support.vendor import Stream, Vendor, chat_stream, running_vendor, sse
 
 pytestmark = pytest.mark.timeout(180)
 HOST = "127.0.0.1"
@@ -28,10 +29,9 @@ ENVOY_BYTES = 64 * 1024
 """A slow connection costs Envoy at most this."""
 WORKER_BYTES = 64 * 1024
 """A half-open call on its own port costs a worker at most this."""
-KEPT_BYTES = 16 * 1024
-"""What a worker keeps at most of each call of its busiest moment: little, but it lies in pages of its own."""
 ANSWER_S = 40
-MEMORY_S = 25
+MEMORY_S = 40
+GROWTH = 1.1
 CALL = frame(HEADERS, grpc_headers("/llmgateway.v1.ChatService/StreamChatCompletion"), flags=END_HEADERS, stream=1)
 BEGINNINGS = {
     "nothing at all": b"",
@@ -47,15 +47,7 @@ BEGINNINGS = {
         stream=1,
     ),
 }
-HONEST = (
-    PREFACE
-    + frame(SETTINGS)
-    + frame(HEADERS, grpc_headers("/llmgateway.v1.SystemService/Live"), flags=END_HEADERS, stream=1)
-)
-REST = frame(DATA, bytes(5), flags=END_STREAM, stream=1)
-"""With it an honest call is whole."""
-WORDS = 40
-SLOWLY = "providers: {custom: {chunk_delay_s: 0.05}}"
+TEXTS = [str(number) for number in range(40)]
 
 
 @pytest.fixture(scope="module")
@@ -72,63 +64,52 @@ def connections() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-async def gateway(connections: int, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayProcess]:
-    """The gateway as `run` starts it, after some ordinary calls."""
-    async with running_gateway(tmp_path_factory.mktemp("slow"), yaml=SLOWLY) as running:
-        for _ in range(20):
-            await ask(running)
+async def slow_vendor() -> AsyncIterator[Vendor]:
+    """A provider that streams when a test says so."""
+    async with running_vendor() as vendor:
+        yield vendor
+
+
+@pytest.fixture(scope="module")
+async def gateway(
+    connections: int, slow_vendor: Vendor, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[GatewayProcess]:
+    """The gateway as `run` starts it."""
+    environment = {"OPENAI_API_KEY": "sk-vendor", "OPENAI_BASE_URL": slow_vendor.url + "/v1"}
+    async with running_gateway(tmp_path_factory.mktemp("slow"), environment=environment) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def rested(gateway: GatewayProcess) -> int:
-    """The memory of all processes after ordinary calls."""
-    return sum(memory(pid) for pid in processes(gateway).values())
+async def rested(gateway: GatewayProcess) -> Mapping[str, int]:
+    """The memory of each process after some ordinary calls, before any crowd."""
+    for _ in range(20):
+        await ask(gateway)
+    return {name: memory(pid) for name, pid in processes(gateway).items()}
 
 
-@pytest.fixture(scope="module")
-async def crowded(gateway: GatewayProcess, connections: int) -> int:
-    """The memory of a worker that has had as many callers at a time before, honest ones; what it keeps is bounded.
+async def until_at_most(limit: float, gateway: GatewayProcess, *, others: bool, workers_only: bool = False) -> None:
+    """Return when all its processes together have no more memory than that; fail when that takes too long.
 
-    128 bytes stay in use for each connection of its busiest moment, each holds a page, and later ones use them again.
-    So the first ten thousand connections of a worker's life cost some 100 MB, whatever they do.
-    """
-    (worker,) = gateway.worker_pids()
-    most = memory(worker) + connections * KEPT_BYTES
-    async with held(gateway.grpc_port, HONEST, connections) as callers:
-        for caller in callers:
-            with suppress(ConnectionError):  # refused, as it may be while they rush in
-                caller.send(REST)
-        for caller in callers:
-            await answered(caller)
-    await until_at_most(most, gateway, worker)
-    return memory(worker)
-
-
-async def answered(caller: socket.socket) -> None:
-    """Return when the status of its call is there, or it is hung up on."""
-    said = bytearray()
-    with suppress(ConnectionError):
-        async with asyncio.timeout(ANSWER_S):
-            while b"grpc-status" not in said:
-                data = await asyncio.get_running_loop().sock_recv(caller, 65536)
-                if not data:
-                    return
-                said += data
-
-
-async def until_at_most(limit: float, gateway: GatewayProcess, *pids: int) -> None:
-    """Return when the processes together have no more memory than that; fail when that takes too long.
-
-    Ordinary callers come all the while: Envoy's allocator gives back what is free when it is asked for more.
+    With `others`, ordinary callers come all the while. Without, nobody does.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + MEMORY_S
-    while sum(memory(pid) for pid in pids) > limit:
-        each = {pid: memory(pid) >> 20 for pid in pids}
-        assert loop.time() < ends, f"{each} MiB are in use after {MEMORY_S} s, {int(limit) >> 20} are allowed"
-        await ask(gateway)
+    while sum((each := memories(gateway, workers_only=workers_only)).values()) > limit:
+        shown = {pid: used >> 20 for pid, used in each.items()}
+        assert loop.time() < ends, f"{shown} MiB are in use after {MEMORY_S} s, {int(limit) >> 20} are allowed"
+        if others:
+            await ask(gateway)
         await asyncio.sleep(0.2)
+
+
+def memories(gateway: GatewayProcess, *, workers_only: bool) -> dict[int, int]:
+    """The memory of each process that there is just now: of one that is being replaced there are two."""
+    found = {}
+    for pid in gateway.worker_pids() if workers_only else (gateway.process.pid, *children(gateway)):
+        with suppress(FileNotFoundError, ProcessLookupError, KeyError):  # it ends
+            found[pid] = memory(pid)
+    return found
 
 
 async def ask(gateway: GatewayProcess) -> None:
@@ -190,11 +171,14 @@ def fate(connection: socket.socket) -> str:
 
 def processes(gateway: GatewayProcess) -> dict[str, int]:
     """The pids of the supervisor, its worker and Envoy."""
-    parent = gateway.process.pid
-    children = {int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
     (worker,) = gateway.worker_pids()
-    (envoy,) = children - {worker}
-    return {"supervisor": parent, "worker": worker, "envoy": envoy}
+    (envoy,) = children(gateway) - {worker}
+    return {"supervisor": gateway.process.pid, "worker": worker, "envoy": envoy}
+
+
+def children(gateway: GatewayProcess) -> set[int]:
+    parent = gateway.process.pid
+    return {int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
 
 
 def memory(pid: int) -> int:
@@ -215,31 +199,74 @@ async def until_dropped(pid: int, files: int) -> None:
 
 
 @asynccontextmanager
-async def running_call(gateway: GatewayProcess, port: int) -> AsyncIterator[None]:
-    """Have a call run all the while, whose answer has to be whole."""
-    async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:
-        stub: Any = ChatServiceStub(channel)
-        words = " ".join(map(str, range(WORDS)))
-        call = stub.StreamChatCompletion(request("custom/echo", words), metadata=AUTH, timeout=2 * ANSWER_S)
-        messages = aiter(call)
-        await anext(messages)
+async def running_calls(vendor: Vendor, *ports: int) -> AsyncIterator[None]:
+    """Have a stream run at each port all the while, which has to come whole."""
+    go_on = asyncio.Event()
+    first, *others = chat_stream(*TEXTS)
+    vendor.script(Stream([sse(first, done=False), go_on, sse(*others)]))
+    async with AsyncExitStack() as stack:
+        running = []
+        for port in ports:
+            stub: Any = ChatServiceStub(await stack.enter_async_context(grpc.aio.insecure_channel(f"{HOST}:{port}")))
+            call = stub.StreamChatCompletion(request("openai/gpt-test"), metadata=AUTH, timeout=4 * ANSWER_S)
+            messages = aiter(call)
+            await anext(messages)
+            running.append(messages)
         yield
-        assert len([message async for message in messages]) >= WORDS
+        go_on.set()
+        for messages in running:
+            received = [message async for message in messages]
+            texts = [choice.delta.content for message in received for choice in message.chunk.choices]
+            assert [text for text in texts if text] == TEXTS
 
 
+@asynccontextmanager
+async def ready_throughout(gateway: GatewayProcess) -> AsyncIterator[None]:
+    """Look at `/readyz` all the while, as a load balancer does; it never says no."""
+    over = asyncio.Event()
+
+    async def look() -> set[int]:
+        seen = set()
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as http:
+            while not over.is_set():
+                async with http.get(gateway.url + "/readyz") as answer:
+                    seen.add(answer.status)
+                await asyncio.sleep(0.05)
+        return seen
+
+    looking = asyncio.create_task(look())
+    yield
+    over.set()
+    assert await looking == {200}
+
+
+async def until_replaced(gateway: GatewayProcess, old: int, limit: float) -> None:
+    """Return when another process is in the worker's place, or when it has given back enough by itself."""
+    async with asyncio.timeout(MEMORY_S):
+        while old in gateway.worker_pids()[-1:] and memory(old) > limit:  # noqa: ASYNC110  # the kernel tells nobody
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["then silence", "others call"])
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 async def test_slow_callers_of_the_public_port_harm_nobody(
-    gateway: GatewayProcess, rested: int, connections: int, beginning: str
+    gateway: GatewayProcess,
+    slow_vendor: Vendor,
+    rested: Mapping[str, int],
+    connections: int,
+    beginning: str,
+    *,
+    others: bool,
 ) -> None:
     """Others are answered at once; the worker never hears of the slow ones, and the memory comes back.
 
     All are let in. Those whose time is over are told so: headers have ten seconds, which a busy machine may need for
-    all of them. When they have gone, the memory of all processes is within 10 % of what it was before the first wave.
+    all of them. When they have gone, the memory of all processes is within 10 % of what it was before the first crowd.
     """
     pids = processes(gateway)
     before = {name: memory(pid) for name, pid in pids.items()}
     files = {name: open_files(pid) for name, pid in pids.items()}
-    async with running_call(gateway, gateway.port):
+    async with running_calls(slow_vendor, gateway.port):
         async with held(gateway.port, BEGINNINGS[beginning], connections) as slow:
             await ask(gateway)
             assert {fate(each) for each in slow} <= {"open", "408"}
@@ -248,31 +275,51 @@ async def test_slow_callers_of_the_public_port_harm_nobody(
         await ask(gateway)
 
     assert processes(gateway) == pids
-    assert used["worker"] + used["supervisor"] < 1.1 * (before["worker"] + before["supervisor"])
+    assert used["worker"] + used["supervisor"] < GROWTH * (before["worker"] + before["supervisor"])
     assert used["envoy"] - before["envoy"] < connections * ENVOY_BYTES
-    await until_at_most(1.1 * rested, gateway, *pids.values())
+    await until_at_most(GROWTH * sum(rested.values()), gateway, others=others)
 
 
-@pytest.mark.parametrize("beginning", ["nothing at all", "half-open stream", "half-open reflection"])
+@pytest.mark.parametrize(
+    ("beginning", "others"),
+    [
+        pytest.param("nothing at all", False, id="nothing at all, then silence"),
+        pytest.param("half-open stream", False, id="half-open stream, then silence"),
+        pytest.param("half-open reflection", True, id="half-open reflection, others call"),
+    ],
+)
 async def test_slow_callers_of_the_workers_own_port_harm_nobody(
-    gateway: GatewayProcess, crowded: int, connections: int, beginning: str
+    gateway: GatewayProcess,
+    slow_vendor: Vendor,
+    rested: Mapping[str, int],
+    connections: int,
+    beginning: str,
+    *,
+    others: bool,
 ) -> None:
     """While they rush in, others may be refused with a word to retry, for gRPC lets 1,000 to 3,000 new calls wait.
 
-    When they have gone, the worker's memory is within 10 % of what it was after as many honest callers.
+    When they have gone, a new process takes the worker's place if it cannot give back enough. Nobody notices: streams
+    come whole, and the gateway is ready throughout. The memory is within 10 % of what it was before the first crowd.
     """
     pids = processes(gateway)
-    files = open_files(pids["worker"])
-    async with running_call(gateway, gateway.grpc_port):
+    files, limit = open_files(pids["worker"]), GROWTH * rested["worker"]
+    async with running_calls(slow_vendor, gateway.port, gateway.grpc_port):
         async with held(gateway.grpc_port, BEGINNINGS[beginning], connections):
             await ask_until_answered(gateway)
             used = memory(pids["worker"])
         await until_dropped(pids["worker"], files)
         await ask_until_answered(gateway)
+        async with ready_throughout(gateway) if others else nullcontext():
+            await until_replaced(gateway, pids["worker"], limit)
 
-    assert processes(gateway) == pids
-    assert used - crowded < connections * WORKER_BYTES
-    await until_at_most(1.1 * crowded, gateway, pids["worker"])
+    assert used - rested["worker"] < connections * WORKER_BYTES
+    await until_at_most(limit, gateway, others=others, workers_only=True)
+    for _ in range(20):
+        await ask(gateway)
+    await until_at_most(limit, gateway, others=others, workers_only=True)
+    assert {**processes(gateway), "worker": pids["worker"]} == pids
+    assert "worker ended by itself" not in {event["event"] for event in gateway.events}
 
 
 async def test_too_many_connections_for_the_open_files_are_refused(tmp_path: Path) -> None:
