@@ -1,7 +1,9 @@
 """What a crowd of connections leaves in a worker's memory, and whether that is too much.
 
-gRPC keeps two small records of each connection of its busiest moment, and each holds a page: ten thousand connections
-leave 60 to 100 MB that no allocator can give back. A new process has none of it.
+For each connection of its busiest moment gRPC keeps a free handle in its epoll poller's list, 128 bytes in two pieces,
+and each piece holds a page: ten thousand connections leave 60 to 100 MB that no allocator can give back. A new process
+has none of it. (`GRPC_POLL_STRATEGY=poll` has no such list; but a call among ten thousand idle connections then takes
+3 ms longer.)
 """
 
 import contextlib

@@ -25,7 +25,8 @@ def cpu_s(pid: int) -> float:
 
 def open_files(pid: int) -> int:
     """Return how many files it has open."""
-    return sum(1 for _ in (_PROC / str(pid) / "fd").iterdir())
+    with os.scandir(_PROC / str(pid) / "fd") as files:
+        return sum(1 for _ in files)
 
 
 def most_open_files(pid: int) -> int:
