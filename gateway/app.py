@@ -201,7 +201,10 @@ class App:
         await self.hand_over(grace)
 
     async def hand_over(self, grace: float) -> None:
-        """Take no new calls, because another process does, and give those in hand `grace` seconds to end."""
+        """Take no new calls, because another process does, and give those in hand `grace` seconds to end.
+
+        To be asked for again with less.
+        """
         self._drained = True
         for task in self._keeping_up:
             task.cancel()

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
-from gateway.app import running
+from gateway.app import App, running
 from gateway.config import Settings
 from gateway.listening import ListenError
 from gateway.memory import find_trim, give_back
@@ -37,8 +37,9 @@ class Place(msgspec.Struct, frozen=True):
 def serve(settings: Settings, *, place: Place, load: Callable[[], Settings], watched: Path | None, commit: str) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
-    On SIGUSR2 another worker has taken its place: calls in hand end, and nobody is told that the gateway goes down. On
-    SIGHUP, and when the file `watched` changes, the settings that `load` gives are put in force. Raises ListenError.
+    On SIGUSR2 another worker has taken its place: calls in hand go on to their ends, and nobody is told that the
+    gateway goes down. On SIGHUP, and when the file `watched` changes, the settings that `load` gives are put in force.
+    Raises ListenError.
     """
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         runner.run(_serve(settings, place, load, watched, commit))
@@ -52,12 +53,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-
-    def leave() -> None:
-        replaced.set()
-        stop.set()
-
-    loop.add_signal_handler(signal.SIGUSR2, leave)
+    loop.add_signal_handler(signal.SIGUSR2, replaced.set)
     service = settings.service
     addresses = [f"{service.host}:{service.grpc_port}"]
     if place.socket is not None:
@@ -81,14 +77,28 @@ async def _serve(
         loop.add_signal_handler(signal.SIGHUP, app.reloader.ask)
         _log.info("serving", host=service.host, grpc_port=app.grpc_port, metrics_port=service.metrics_port)
         giving_back = asyncio.create_task(give_back(find_trim()))
-        await stop.wait()
+        await _until_left(app, settings, stop, replaced)
         giving_back.cancel()
-        _log.info("draining", grace_s=service.shutdown_grace_s)
-        if replaced.is_set():
-            await app.hand_over(service.shutdown_grace_s)
-        else:
-            await app.drain(service.shutdown_delay_s, service.shutdown_grace_s)
     _log.info("stopped")
+
+
+async def _until_left(app: App, settings: Settings, stop: asyncio.Event, replaced: asyncio.Event) -> None:
+    """Return when it is to end and its calls have ended. A stop after a replacement shortens their time."""
+    service, first = settings.service, asyncio.FIRST_COMPLETED
+    stopping, leaving = asyncio.create_task(stop.wait()), asyncio.create_task(replaced.wait())
+    await asyncio.wait((stopping, leaving), return_when=first)
+    if stop.is_set():
+        leaving.cancel()
+        _log.info("draining", grace_s=service.shutdown_grace_s)
+        await app.drain(service.shutdown_delay_s, service.shutdown_grace_s)
+        return
+    _log.info("handing over", grace_s=settings.hand_over_s)
+    handing_over = asyncio.create_task(app.hand_over(settings.hand_over_s))
+    await asyncio.wait((stopping, handing_over), return_when=first)
+    if stop.is_set():
+        await app.hand_over(service.shutdown_grace_s)
+    stopping.cancel()
+    await handing_over
 
 
 @contextlib.asynccontextmanager

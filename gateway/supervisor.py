@@ -31,7 +31,15 @@ from gateway.memory import keep_small
 from gateway.open_files import affordable
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
-from gateway.workers import WorkerEndedError, Workers, WorkerStartError, die_with_parent, how_it_ended, stop_process
+from gateway.workers import (
+    Patience,
+    WorkerEndedError,
+    Workers,
+    WorkerStartError,
+    die_with_parent,
+    how_it_ended,
+    stop_process,
+)
 
 _START_LIMIT_S: Final = 60.0
 _POLL_S: Final = 0.05
@@ -78,7 +86,7 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
         folder = plan.sockets or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgateway-")))
         folder.mkdir(parents=True, exist_ok=True)
         registry = CollectorRegistry()
-        patience = service.shutdown_delay_s + service.shutdown_grace_s
+        patience = Patience(service.shutdown_delay_s + service.shutdown_grace_s, settings.hand_over_s)
         workers = Workers(plan.workers, folder, _worker_environment(settings, key, environment), patience, registry)
         page = workers_page(workers.metrics_sockets, registry)
         await stack.enter_async_context(metrics_page(page, (service.host, service.metrics_port)))

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 import structlog
@@ -35,6 +35,15 @@ class WorkerEndedError(Exception):
     """The only worker ended by itself. The text is one line, fit to print."""
 
 
+class Patience(NamedTuple):
+    """How many seconds a process has to end before it is killed."""
+
+    stop: float
+    """When the gateway stops."""
+    hand_over: float
+    """When another process has taken its place, and its calls in hand run to their own ends."""
+
+
 class _Counts:
     """What the row of workers itself measures."""
 
@@ -56,15 +65,17 @@ class Worker:
     `socket` and `metrics_socket` change over to a new process in one step, and calls in hand stay with the old one.
     """
 
-    def __init__(self, index: int, folder: Path, environment: Mapping[str, str], grace: float, counts: _Counts) -> None:
+    def __init__(
+        self, index: int, folder: Path, environment: Mapping[str, str], patience: Patience, counts: _Counts
+    ) -> None:
         self.name: Final = str(index)
         self.socket: Final = folder / f"worker-{index}.sock"
         self.metrics_socket: Final = folder / f"worker-{index}.metrics"
         self._environment = environment
-        self._grace = grace
+        self._patience = patience
         self._counts = counts
         self._process: asyncio.subprocess.Process | None = None
-        self._leaving: asyncio.subprocess.Process | None = None
+        self._leaving: set[asyncio.subprocess.Process] = set()
         self.crowds: Crowds | None = None
         """What looks for crowds at the process; None where that cannot be."""
         self._starts = 0
@@ -126,17 +137,23 @@ class Worker:
                 _log.info("worker serves again", worker=self.name)
                 return pause
 
-    async def replace(self) -> None:
-        """Put a new process in place of this one, which finishes its calls.
+    async def replace(self) -> asyncio.subprocess.Process:
+        """Put a new process in place of this one, and return this one, which is to `leave`.
 
         Raises WorkerStartError; then the old one stays.
         """
         async with self._lock:
             old = self._process
+            assert old is not None, "replaced before its start"  # noqa: S101  # narrows the type
             await self.start()
-            self._leaving = old
-            self._counts.replacements.labels(self.name).inc()
-            await self._stopped(old, signal.SIGUSR2)
+        self._leaving.add(old)
+        self._counts.replacements.labels(self.name).inc()
+        return old
+
+    async def leave(self, old: asyncio.subprocess.Process) -> None:
+        """Return when a process that was replaced has finished its calls and ended."""
+        await self._stopped(old, self._patience.hand_over, signal.SIGUSR2)
+        self._leaving.discard(old)
 
     def reload(self) -> None:
         """Have the process load its settings again."""
@@ -146,13 +163,14 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop the process, if there is one, when its calls have ended."""
-        await asyncio.gather(self._stopped(self._process), self._stopped(self._leaving))
+        processes = self._leaving if self._process is None else {self._process, *self._leaving}
+        await asyncio.gather(*(self._stopped(process, self._patience.stop) for process in processes))
 
     async def _stopped(
-        self, process: asyncio.subprocess.Process | None, number: signal.Signals = signal.SIGTERM
+        self, process: asyncio.subprocess.Process, patience: float, number: signal.Signals = signal.SIGTERM
     ) -> None:
-        if process is not None and process.returncode is None:
-            await stop_process(process, self._grace, number)
+        if process.returncode is None:
+            await stop_process(process, patience, number)
             if process.returncode:
                 _log.error("worker did not stop well", worker=self.name, how=how_it_ended(process.returncode))
 
@@ -161,10 +179,10 @@ class Workers:
     """A row of workers. `registry` gets what the row itself measures."""
 
     def __init__(
-        self, count: int, folder: Path, environment: Mapping[str, str], grace: float, registry: CollectorRegistry
+        self, count: int, folder: Path, environment: Mapping[str, str], patience: Patience, registry: CollectorRegistry
     ) -> None:
         counts = _Counts(count, registry)
-        self._workers: Final = [Worker(index, folder, environment, grace, counts) for index in range(count)]
+        self._workers: Final = [Worker(index, folder, environment, patience, counts) for index in range(count)]
 
     @property
     def sockets(self) -> tuple[str, ...]:
@@ -199,10 +217,16 @@ class Workers:
             worker.reload()
 
     async def replace(self) -> None:
-        """Replace one worker after the other. A new one that does not start ends the round; the old one stays."""
-        for worker in self._workers:
-            if not await self._replaced(worker):
-                return
+        """Replace one worker after the other, and return when the old ones have finished their calls.
+
+        A new one that does not start ends the round; the old one stays.
+        """
+        async with asyncio.TaskGroup() as leaving:
+            for worker in self._workers:
+                old = await self._replaced(worker)
+                if old is None:
+                    return
+                leaving.create_task(self._left(worker, old))
 
     async def keep_small(self) -> None:
         """Replace each worker that keeps too much of what a crowd of connections left, until cancelled."""
@@ -219,19 +243,23 @@ class Workers:
                     rested_mib=crowds.rested >> 20,
                     kept_mib=crowds.kept >> 20,
                 )
-                await self._replaced(worker)
+                old = await self._replaced(worker)
+                if old is not None:
+                    await self._left(worker, old)
 
-    async def _replaced(self, worker: Worker) -> bool:
-        """Replace a worker and say so; False when the new one does not start."""
+    async def _replaced(self, worker: Worker) -> asyncio.subprocess.Process | None:
+        """Put a new process in a worker's place and return the old one; None when the new one does not start."""
         try:
-            await worker.replace()
+            return await worker.replace()
         except WorkerStartError as exc:
             _log.error(
                 "replacing workers ended: a new one does not start", worker=worker.name, reason=str(exc)
             )  # the text says it all
-            return False
+            return None
+
+    async def _left(self, worker: Worker, old: asyncio.subprocess.Process) -> None:
+        await worker.leave(old)
         _log.info("worker replaced", worker=worker.name)
-        return True
 
     async def stop(self) -> None:
         """Stop all when their calls have ended."""

@@ -233,6 +233,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health: HealthSettings = HealthSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
+    @property
+    def hand_over_s(self) -> float:
+        """How long calls in hand may go on when another worker has taken their one's place: as long as any call may."""
+        return max(self.service.shutdown_grace_s, self.time.request_s, self.time.stream_s)
+
     def enabled_providers(self) -> dict[str, ProviderSettings]:
         """Return the providers that can answer: a vendor's public address without a key cannot."""
         return {

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.support.vendor import Answer, Vendor, completion
 
 pytestmark = pytest.mark.timeout(180)
 LIMIT_S = 45
+GRACE_S = 2
 BODY = {"model": "openai/gpt-test", "messages": [{"role": "user", "content": "hello"}], "max_completion_tokens": 50}
 
 
@@ -31,7 +33,7 @@ async def draining(vendor: Vendor, tmp_path: Path) -> AsyncIterator[GatewayProce
     environment = {
         "OPENAI_API_KEY": "sk-vendor",
         "OPENAI_BASE_URL": vendor.url + "/v1",
-        "SHUTDOWN_GRACE_S": "2",
+        "SHUTDOWN_GRACE_S": str(GRACE_S),
     }
     async with running_gateway(tmp_path, "--workers", "2", environment=environment) as gateway:
         yield gateway
@@ -60,9 +62,9 @@ async def by_stub(gateway: GatewayProcess) -> tuple[grpc.StatusCode, str]:
         pytest.param(by_stub, (grpc.StatusCode.UNAVAILABLE, "1"), id="stub"),
     ],
 )
-@pytest.mark.parametrize("stop", [signal.SIGUSR2, signal.SIGTERM], ids=["workers replaced", "gateway stopped"])
+@pytest.mark.parametrize("replaced", [False, True], ids=["", "while workers are replaced"])
 async def test_a_call_that_outlasts_the_grace_is_refused_once(
-    draining: GatewayProcess, vendor: Vendor, tmp_path: Path, *, stop: signal.Signals, ask: Any, answer: Any
+    draining: GatewayProcess, vendor: Vendor, tmp_path: Path, *, replaced: bool, ask: Any, answer: Any
 ) -> None:
     """Its caller may try again; Envoy does not by itself, so the vendor sees one call and the ledger has one, settled.
 
@@ -71,14 +73,47 @@ async def test_a_call_that_outlasts_the_grace_is_refused_once(
     asking = asyncio.create_task(ask(draining))
     async with asyncio.timeout(LIMIT_S):
         await vendor.arrived.wait()
-        draining.signal(stop)
+        if replaced:
+            draining.signal(signal.SIGUSR2)
+            await draining.until_event("handing over", 2)
+        draining.signal(signal.SIGTERM)
         assert await asking == answer
-    if stop == signal.SIGTERM:
-        assert await draining.exit_code() == 0
-    else:
-        await draining.until_event("worker replaced", 2)
+    assert await draining.exit_code() == 0
 
     assert len(vendor.received) == 1
     async with open_database(private_state(tmp_path)["DATABASE_URL"]) as database:
         (call,) = (await rows(database)).values()
     assert (call.state, call.outcome, call.usage_source) == ("settled", "CANCELLED", "bound")
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["", "and the new worker crashes"])
+async def test_a_call_outlasts_the_grace_when_its_worker_is_replaced(
+    draining: GatewayProcess, vendor: Vendor, *, crash: bool
+) -> None:
+    """It ends when it would have: another process is there for new calls, so there is no hurry."""
+    answered = asyncio.Event()
+    vendor.script(Answer(json.dumps(completion("hello")).encode(), wait_for=answered))
+    old = set(draining.worker_pids())
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT_S)) as http,
+        asyncio.timeout(LIMIT_S),
+    ):
+        asking = asyncio.create_task(whole_answer(http, draining))
+        await vendor.arrived.wait()
+        draining.signal(signal.SIGUSR2)
+        await draining.until_event("handing over", 2)
+        if crash:
+            os.kill(max(set(draining.worker_pids()) - old), signal.SIGKILL)
+            await draining.until_event("worker serves again")
+        await asyncio.sleep(2 * GRACE_S)
+        assert not asking.done()
+        answered.set()
+
+        assert await asking == (200, "hello")
+    await draining.until_event("worker replaced", 2)
+    assert old.isdisjoint(draining.worker_pids())
+
+
+async def whole_answer(http: aiohttp.ClientSession, gateway: GatewayProcess) -> tuple[int, str]:
+    async with http.post(gateway.url + "/v1/chat/completions", json=BODY, headers=dict(AUTH)) as answer:
+        return answer.status, (await answer.json())["choices"][0]["message"]["content"]
