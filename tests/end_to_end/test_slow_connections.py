@@ -29,6 +29,8 @@ ENVOY_BYTES = 64 * 1024
 """A slow connection costs Envoy at most this."""
 WORKER_BYTES = 64 * 1024
 """A half-open call on its own port costs a worker at most this."""
+TURNED_AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+"""What gRPC answers, a bare server as well, when too many calls wait for it."""
 ANSWER_S = 40
 MEMORY_S = 40
 GROWTH = 1.1
@@ -130,7 +132,7 @@ async def ask_by_stub(gateway: GatewayProcess) -> None:
 
 
 async def ask_until_answered(gateway: GatewayProcess) -> None:
-    """Ask as a client that retries what it may retry: 503 with `Retry-After`, and UNAVAILABLE."""
+    """Ask as a client that retries: 503 with `Retry-After`, and what gRPC itself turns away."""
     async with asyncio.timeout(ANSWER_S), aiohttp.ClientSession() as http:
         while True:
             async with chat(http, gateway.url, "still here") as answer:
@@ -142,7 +144,7 @@ async def ask_until_answered(gateway: GatewayProcess) -> None:
                 await ask_by_stub(gateway)
                 break
             except grpc.aio.AioRpcError as refused:
-                if refused.code() is not grpc.StatusCode.UNAVAILABLE:
+                if refused.code() not in TURNED_AWAY:
                     raise
 
 
@@ -317,7 +319,7 @@ async def test_slow_callers_of_the_workers_own_port_harm_nobody(
     *,
     others: bool,
 ) -> None:
-    """While they rush in, others may be refused with a word to retry, for gRPC lets 1,000 to 3,000 new calls wait.
+    """While they rush in, others may be turned away, for gRPC lets 1,000 to 3,000 new calls wait.
 
     When they have gone, a new process takes the worker's place if it cannot give back enough. Nobody notices: streams
     come whole, and the gateway is ready throughout. The memory is within 10 % of what it was before the first crowd.
