@@ -13,7 +13,7 @@ from gateway.errors import Reason
 from gateway.telemetry.gauges import StateGauges
 from gateway.telemetry.instruments import Spread, Tally
 from gateway.telemetry.metrics import Metrics
-from gateway.workers import Workers
+from gateway.workers import Patience, Workers
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 SELECTOR = re.compile(r"\b((?:llmgateway|process)_[a-z_]+)(?:\{([^}]*)\})?")
@@ -43,7 +43,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     registry = CollectorRegistry()
     Metrics(registry)
     StateGauges(registry, reservations=int, backlog=int)
-    Workers(1, tmp_path_factory.mktemp("sockets"), {}, 1, registry)
+    Workers(1, tmp_path_factory.mktemp("sockets"), {}, Patience(1, 1), registry)
     found: dict[str, set[str]] = {}
     for collector in registry._collector_to_names:
         names = set(getattr(collector, "labels" if isinstance(collector, Tally | Spread) else "_labelnames", ())) | {
