@@ -1,42 +1,23 @@
 """`python -m bench`: measure the gateway beside the floor and a direct call, in one run, in turns."""
 
 import argparse
-import contextlib
 import datetime as dt
 import os
 import platform
 import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from bench import cpu, report
-from bench.load import Load, Result
-from bench.processes import ROOT, Failed, Process, free_ports
-from bench.report import DIRECT, Row
+from bench.processes import ROOT, Failed
+from bench.report import Row
 from bench.scenarios import Scenario, scenarios
-
-_KEY: Final = "bench-key-0123456789abcdef"
-_READY_S: Final = 60.0
-_LOAD_S: Final = 180.0
-_GRACE_S: Final = 20.0  # for a load process to start and to print
-_UNLIMITED: Final = str(10**9)  # limits stay switched on, out of reach
-
-
-class Target(msgspec.Struct, frozen=True):
-    """Something under load. `driver` is a module that takes a Load as JSON and prints a Result: HTTP here."""
-
-    name: str
-    port: int
-    process: Process
-    counted: bool = True
-    model_prefix: str = ""
-    driver: str = "bench.load"
+from bench.targets import PRODUCT, Target, measure, started
 
 
 def _options() -> argparse.Namespace:
@@ -51,92 +32,18 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextlib.contextmanager
-def _targets(home: Path, wanted: Sequence[str], settings: dict[str, str]) -> Iterator[list[Target]]:
-    """The upstream and the wanted targets, ready. Ends all of them."""
-    upstream_port, floor_port, port, grpc_port, metrics_port = free_ports(5)
-    base = f"http://127.0.0.1:{upstream_port}"
-    python = sys.executable
-    with contextlib.ExitStack() as running:
-        upstream = running.enter_context(
-            Process("upstream", [python, "-m", "bench.upstream", "--port", str(upstream_port)], home)
-        )
-        upstream.wait_until_ready(upstream_port, None, _READY_S)
-        targets = [Target(DIRECT, upstream_port, upstream, counted=False)]
-        if "floor" in wanted:
-            command = [python, "-m", "bench.floor", "--port", str(floor_port), "--upstream", base]
-            floor = running.enter_context(Process("floor", command, home))
-            floor.wait_until_ready(floor_port, None, _READY_S)
-            targets.append(Target("floor", floor_port, floor))
-        if "gateway" in wanted:
-            values = {
-                "SERVICE_PORT": str(port),
-                "GRPC_PORT": str(grpc_port),
-                "METRICS_PORT": str(metrics_port),
-                "ADMIN_PORT": "0",
-                "ALLOWED_API_KEYS": _KEY,
-                "OPENAI_BASE_URL": f"{base}/v1",
-                "OPENAI_API_KEY": "x",
-                "AI_QUOTA_DAILY_LIMIT": _UNLIMITED,
-                "AI_QUOTA_MONTHLY_LIMIT": _UNLIMITED,
-                "AI_QUOTA_MONTHLY_SPEND_LIMIT": "999999",
-            }
-            command = [python, "-m", "gateway", "run"]
-            gateway = running.enter_context(Process("gateway", command, home, values | settings))
-            gateway.wait_until_ready(port, "/readyz", _READY_S)
-            targets.append(Target("gateway", port, gateway, model_prefix="openai/"))
-        yield targets
-
-
-def _measure(target: Target, scenario: Scenario, requests: int) -> Result:
-    """Run one load in its own process. Raises Failed on any error in it."""
-    load = Load(
-        port=target.port,
-        model=target.model_prefix + scenario.model,
-        callers=scenario.callers,
-        requests=requests,
-        key=_KEY,
-        stream=scenario.stream,
-        events=scenario.events,
-        stagger_s=scenario.stagger_s,
-        watch_pid=target.process.pid if target.counted else 0,
-        deadline_s=_LOAD_S,
-    )
-    command = [sys.executable, "-m", target.driver, msgspec.json.encode(load).decode()]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
-    where = f"{scenario.name} against {target.name}"
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            timeout=_LOAD_S + _GRACE_S,
-            check=False,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired:
-        raise Failed(f"{where}: the load did not end in time") from None
-    target.process.check()
-    if done.returncode:
-        raise Failed(f"{where}: the load failed\n{done.stderr.decode(errors='replace')[-2000:]}")
-    result = msgspec.json.decode(done.stdout, type=Result)
-    if result.errors or result.requests != requests:
-        raise Failed(f"{where}: {result.errors} errors in {requests} requests, e.g. {result.error_samples}")
-    return result
-
-
 def _run(targets: Sequence[Target], chosen: Sequence[Scenario], rounds: int, rows: list[Row]) -> None:
     """Warm up, then measure every scenario against every target in turns; rows are added as they come."""
     for target in targets:
         for scenario in chosen:
-            _measure(target, scenario, scenario.callers if scenario.per == "chunk" else min(scenario.requests, 1000))
+            measure(target, scenario, scenario.callers if scenario.per == "chunk" else min(scenario.requests, 1000))
     for number in range(rounds):
         for scenario in chosen:
             if scenario.once and number:
                 continue
             for target in targets:
                 before = cpu.usage(target.process.pid).rss_bytes
-                result = _measure(target, scenario, scenario.requests)
+                result = measure(target, scenario, scenario.requests)
                 rows.append(Row(number, scenario.name, target.name, result, before))
                 print(f"round {number + 1}/{rounds} {scenario.name} {target.name}", file=sys.stderr)
 
@@ -170,7 +77,10 @@ def main() -> int:
     when = dt.datetime.now(dt.UTC)
     raw = options.json or ROOT / "bench" / "results" / f"{when:%Y-%m-%d-%H%M}.json"
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as home, _targets(Path(home), wanted, settings) as targets:
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-") as home,
+            started(Path(home), wanted, settings, {"gateway": PRODUCT}) as targets,
+        ):
             _run(targets, chosen, 1 if options.quick else options.rounds, rows)
     except Failed as failure:
         print(failure, file=sys.stderr)

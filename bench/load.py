@@ -6,6 +6,7 @@ wrong status, a wrong number of events, a stream without its end or a lost conne
 
 import asyncio
 import math
+import random
 import re
 import socket
 import sys
@@ -17,10 +18,14 @@ import msgspec
 import uvloop
 
 from bench import cpu
+from bench.processes import ROOT
 
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _ERRORS_KEPT: Final = 5
+_PROMPT: Final = "Say what a gateway for language models should cost on the way through. " * 3
+_WORDS: Final = 34
+"""Of a varied prompt, which is about as long as the usual one."""
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -37,6 +42,7 @@ class Load(msgspec.Struct, frozen=True):
     stagger_s: float = 0.0
     watch_pid: int = 0  # the process tree whose CPU is counted while the load runs; 0 = none
     deadline_s: float = 120.0
+    varied: bool = False  # each request has a prompt of its own, so that an answer kept from an earlier one is no help
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -124,7 +130,7 @@ class _Run:
         self.errors: list[str] = []
         self.error_count = 0
         self.finished = asyncio.get_running_loop().create_future()
-        self.request = _request(load)
+        self.requests = _varied(load) if load.varied else [_request(load, _PROMPT)] * load.requests
 
     def check(self, answer: Answer) -> str:
         """What is wrong with a complete answer, or nothing."""
@@ -165,7 +171,7 @@ class _Caller(asyncio.Protocol):
         self._run.left -= 1
         self._answer = Answer()
         self._started = time.perf_counter()
-        self._transport.write(self._run.request)
+        self._transport.write(self._run.requests[self._run.left])
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or not self._answer.feed(data):
@@ -185,12 +191,22 @@ class _Caller(asyncio.Protocol):
         self._run.caller_ended()
 
 
-def _request(load: Load) -> bytes:
+def _varied(load: Load) -> list[bytes]:
+    """Return requests for pieces of running text, each with a number that no other has."""
+    text = " ".join(path.read_text("utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))).split()
+    starts = random.Random(1).choices(range(len(text) - _WORDS), k=load.requests)  # needs no secrecy
+    number = time.time_ns() % 10**9
+    return [
+        _request(load, " ".join((f"({number + at})", *text[start : start + _WORDS]))) for at, start in enumerate(starts)
+    ]
+
+
+def _request(load: Load, prompt: str) -> bytes:
     body: dict[str, object] = {
         "model": load.model,
         "messages": [
             {"role": "system", "content": "You answer in one sentence and never apologise."},
-            {"role": "user", "content": "Say what a gateway for language models should cost on the way through. " * 3},
+            {"role": "user", "content": prompt},
         ],
         "temperature": 0.2,
         "max_tokens": 128,

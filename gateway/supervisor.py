@@ -58,12 +58,14 @@ class _EnvoyEndedError(Exception):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to supervise: how many workers, whether with Envoy in front, and where the workers' unix sockets are.
 
-    Without `sockets` they are in a folder of this run's own. Inside it is `worker-0.sock` and so on.
+    Without `sockets` they are in a folder of this run's own. Inside it is `worker-0.sock` and so on. `python -m module
+    serve` is a worker.
     """
 
     workers: int = 1
     envoy: bool = True
     sockets: Path | None = None
+    module: str = "gateway"
 
 
 async def supervise(settings: Settings, environment: Mapping[str, str], plan: Plan) -> int:
@@ -87,7 +89,8 @@ async def supervise(settings: Settings, environment: Mapping[str, str], plan: Pl
         folder.mkdir(parents=True, exist_ok=True)
         registry = CollectorRegistry()
         patience = Patience(service.shutdown_delay_s + service.shutdown_grace_s, settings.hand_over_s)
-        workers = Workers(plan.workers, folder, _worker_environment(settings, key, environment), patience, registry)
+        variables = _worker_environment(settings, key, environment)
+        workers = Workers(plan.workers, folder, variables, patience, registry, module=plan.module)
         page = workers_page(workers.metrics_sockets, registry)
         await stack.enter_async_context(metrics_page(page, (service.host, service.metrics_port)))
         try:

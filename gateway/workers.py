@@ -66,9 +66,10 @@ class Worker:
     """
 
     def __init__(
-        self, index: int, folder: Path, environment: Mapping[str, str], patience: Patience, counts: _Counts
+        self, index: int, folder: Path, environment: Mapping[str, str], patience: Patience, counts: _Counts, *, module: str
     ) -> None:
         self.name: Final = str(index)
+        self._module = module
         self.socket: Final = folder / f"worker-{index}.sock"
         self.metrics_socket: Final = folder / f"worker-{index}.metrics"
         self._environment = environment
@@ -88,7 +89,7 @@ class Worker:
             path.with_name(f"{path.name}.{self._starts}") for path in (self.socket, self.metrics_socket)
         )
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "serve", "--shared-port",
+            sys.executable, "-m", self._module, "serve", "--shared-port",
             "--socket", str(socket), "--metrics-socket", str(metrics_socket),
             env=self._environment, start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
@@ -179,10 +180,19 @@ class Workers:
     """A row of workers. `registry` gets what the row itself measures."""
 
     def __init__(
-        self, count: int, folder: Path, environment: Mapping[str, str], patience: Patience, registry: CollectorRegistry
+        self,
+        count: int,
+        folder: Path,
+        environment: Mapping[str, str],
+        patience: Patience,
+        registry: CollectorRegistry,
+        *,
+        module: str = "gateway",
     ) -> None:
         counts = _Counts(count, registry)
-        self._workers: Final = [Worker(index, folder, environment, patience, counts) for index in range(count)]
+        self._workers: Final = [
+            Worker(index, folder, environment, patience, counts, module=module) for index in range(count)
+        ]
 
     @property
     def sockets(self) -> tuple[str, ...]:
