@@ -27,6 +27,22 @@ _NAME_LENGTH: Final = 200
 class Permit:
     """The right to make one call. Use it as `async with`; leaving settles it, whatever happened."""
 
+    __slots__ = (
+        "_client_pays",
+        "_completion_bound",
+        "_desk",
+        "_facts",
+        "_grant",
+        "_id",
+        "_quote",
+        "_settled",
+        "_started",
+        "_target",
+        "_targets",
+        "generated",
+        "output_cap",
+    )
+
     def __init__(self, desk: Desk, facts: CallFacts, targets: Sequence[Target]) -> None:
         self._desk = desk
         self._facts = facts
@@ -137,7 +153,7 @@ class Permit:
                 refused = error
             else:
                 self._grant = grant
-                facts.record.rate_limits = headers(grant.standing)
+                facts.record.rate_limits = headers(rules, grant.readings, grant.at_ms)
                 return
         raise refused
 

@@ -86,7 +86,7 @@ local function answer_error(handle, status)
   headers:remove("x-error-body")
 end
 
-local CARRIED = '^(.*); llmgateway%-headers="(.*)"$'
+local CARRIED = '; llmgateway-headers="'
 
 local function from_hex(digits)
   return string.char(tonumber(digits, 16))
@@ -94,13 +94,15 @@ end
 
 -- The gateway's own headers come in the content type, which costs it less than metadata of their own.
 local function unpack_headers(headers, content_type)
-  local own, carried = content_type:match(CARRIED)
-  if own == nil then
+  local start, last = content_type:find(CARRIED, 1, true)
+  if start == nil then
     return
   end
-  headers:replace("content-type", own)
+  headers:replace("content-type", content_type:sub(1, start - 1))
+  local carried = content_type:sub(last + 1, -2)
+  local encoded = carried:find("%", 1, true)
   for name, value in carried:gmatch("([^=&]+)=([^&]*)") do
-    headers:replace(name, (value:gsub("%%(%x%x)", from_hex)))
+    headers:replace(name, encoded and value:gsub("%%(%x%x)", from_hex) or value)
   end
 end
 

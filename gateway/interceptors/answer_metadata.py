@@ -6,19 +6,17 @@ out with the first message, never earlier: a call that fails before that must st
 
 from typing import Any, Final
 
-from gateway.admission.limits.headers import duration
+from gateway.admission.limits.headers import Pairs, duration
 from gateway.admission.quota import dollars
 from gateway.errors import GatewayError
 from gateway.telemetry.record import CallRecord
-
-Pairs = tuple[tuple[str, str], ...]
 
 _LIMITED: Final = ("requests", "tokens")
 
 
 def answer_pairs(record: CallRecord) -> Pairs:
     """Return what is known now: the limits, and the cost once the call is settled, which a stream is at its end."""
-    return (*record.rate_limits.items(), *cost_pairs(record))
+    return record.rate_limits + cost_pairs(record)
 
 
 def cost_pairs(record: CallRecord) -> Pairs:

@@ -190,10 +190,10 @@ async def _write_until_last(
 async def _send_headers(rpc: Rpc, message: Any) -> None:
     """Send the headers, if any, now that the first message is at hand."""
     headers = rpc.record.vendor_headers
-    if rpc.from_http:
-        headers = {**headers, **dict(answer_pairs(rpc.record))}
-        if headers and isinstance(message, HttpBody):
-            carry(message, headers)
-            return
-    if headers:
-        await rpc.context.send_initial_metadata(tuple(headers.items()))
+    own = answer_pairs(rpc.record) if rpc.from_http else ()
+    if not own and not headers:
+        return
+    if rpc.from_http and isinstance(message, HttpBody):
+        carry(message, own, headers)
+    else:
+        await rpc.context.send_initial_metadata(tuple({**headers, **dict(own)}.items()))

@@ -6,20 +6,23 @@ so the headers ride there as one more parameter, `text/event-stream; llmgateway-
 `errors.lua` takes out again.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
 from google.api.httpbody_pb2 import HttpBody
 
+from gateway.admission.limits.headers import Pairs
+
 _PARAMETER: Final = "llmgateway-headers"
-_PLAIN: Final = re.compile(r"[A-Za-z0-9 .,:;/+_-]*").fullmatch
 
 
-def carry(body: HttpBody, headers: Mapping[str, str]) -> None:
-    """Have Envoy make `headers` of the answer that `body` begins; the values are percent-encoded where need be."""
-    if not _PLAIN("".join(headers.values())):
-        headers = {name: quote(value, safe="") for name, value in headers.items()}
-    pairs = "&".join(map("=".join, headers.items()))
-    body.content_type = f'{body.content_type}; {_PARAMETER}="{pairs}"'
+def carry(body: HttpBody, own: Pairs, vendor: Mapping[str, str]) -> None:
+    """Have Envoy make headers of the answer that `body` begins.
+
+    The gateway's `own` are words, numbers and times; the vendor's values are percent-encoded. Of the same name the own
+    one counts, which comes last.
+    """
+    pairs = [f"{name}={quote(value, safe='')}" for name, value in vendor.items()] if vendor else []
+    pairs += [f"{name}={value}" for name, value in own]
+    body.content_type = f'{body.content_type}; {_PARAMETER}="{"&".join(pairs)}"'

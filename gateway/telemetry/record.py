@@ -1,6 +1,5 @@
 """What became of one call: filled in along the way, read once at its end by log, metrics and traces."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -51,5 +50,5 @@ class CallRecord(msgspec.Struct, kw_only=True):
     vendor_headers: dict[str, str] = {}
     """Headers of the provider's answer that the caller gets too."""
     observer: CallObserver = NO_OBSERVER
-    rate_limits: Mapping[str, str] = {}
+    rate_limits: tuple[tuple[str, str], ...] = ()
     """`x-ratelimit-*`, as the limits stood right after this call was let in."""

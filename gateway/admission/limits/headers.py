@@ -1,9 +1,12 @@
 """`x-ratelimit-*`, as OpenAI's API sends them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
-from gateway.admission.limits.model import Standing
+from gateway.admission.limits.model import LimitRule, Reading
+from gateway.admission.limits.windows import LENGTH_MS
+
+Pairs = tuple[tuple[str, str], ...]
 
 _COUNTED: Final = {
     metric: (f"x-ratelimit-limit-{metric}", f"x-ratelimit-remaining-{metric}", f"x-ratelimit-reset-{metric}")
@@ -11,26 +14,30 @@ _COUNTED: Final = {
 }
 
 
-def headers(standing: Iterable[Standing]) -> dict[str, str]:
+def headers(rules: Sequence[LimitRule], readings: Sequence[Reading], now_ms: int) -> Pairs:
     """Return `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` for the rules that count those.
 
-    Of several rules the one with least left speaks, whatever its window, for it refuses first.
+    Of several rules the one with least left speaks, whatever its window, for it refuses first; of those with as much
+    left, one of the longest window.
     """
-    tightest: dict[str, tuple[int, Standing]] = {}
-    for row in standing:
-        metric = row.rule.metric
+    tightest: dict[str, tuple[int, LimitRule, Reading]] = {}
+    for rule, reading in zip(rules, readings, strict=True):
+        metric = rule.metric
         if metric in _COUNTED:
-            left = row.remaining
+            left = max(0, rule.amount - reading.used)
             known = tightest.get(metric)
-            if known is None or left < known[0] or (left == known[0] and row.reset_ms > known[1].reset_ms):
-                tightest[metric] = left, row
-    found: dict[str, str] = {}
-    for counted, (left, row) in tightest.items():
+            if known is None or left < known[0] or (left == known[0] and _length(rule) > _length(known[1])):
+                tightest[metric] = left, rule, reading
+    found: Pairs = ()
+    for counted, (left, rule, reading) in tightest.items():
         limit, remaining, reset = _COUNTED[counted]
-        found[limit] = str(row.rule.amount)
-        found[remaining] = str(left)
-        found[reset] = duration(row.reset_ms)
+        wait = duration(rule.reset_ms(reading, now_ms))
+        found += ((limit, str(rule.amount)), (remaining, str(left)), (reset, wait))
     return found
+
+
+def _length(rule: LimitRule) -> int:
+    return LENGTH_MS[rule.window] if rule.window is not None else 0
 
 
 def duration(milliseconds: int) -> str:

@@ -6,7 +6,17 @@ from itertools import count
 from typing import Final
 
 from gateway.admission.limits.counters import Counter, counter_for
-from gateway.admission.limits.model import DONE, NOTHING, Charge, Grant, LimitRule, Reading, Standing, standings
+from gateway.admission.limits.model import (
+    DONE,
+    NOTHING,
+    Charge,
+    Grant,
+    LimitRule,
+    Metric,
+    Reading,
+    Standing,
+    standings,
+)
 from gateway.admission.limits.refusal import refusal
 
 _SWEEP_AT_LEAST: Final = 1024
@@ -28,10 +38,11 @@ class MemoryLimiter:
     async def reserve(self, rules: Sequence[LimitRule], charge: Charge, lease_s: float) -> Grant:
         """See `Limiter`."""
         now = self._clock() // 1_000_000
+        needs = _by_metric(charge)
         counted = []
         for rule in rules:
             counter = self._counters.get(rule) or self._counter(rule, now)
-            need = charge.of(rule.metric)
+            need = needs[rule.metric]
             used = counter.used(now, rule.amount)
             if need and used + need > rule.amount:
                 raise self._refusal(rules, charge, now)
@@ -49,8 +60,9 @@ class MemoryLimiter:
         if grant.open:
             grant.open = False
             now = self._clock() // 1_000_000
+            was, used = _by_metric(grant.charge), _by_metric(actual)
             for rule in grant.rules:
-                delta = actual.of(rule.metric) - grant.charge.of(rule.metric)
+                delta = used[rule.metric] - was[rule.metric]
                 if delta or rule.window is None:
                     counter = self._counters.get(rule) or self._counter(rule, now)
                     counter.adjust(grant.at_ms, now, rule.amount, delta, grant.id)
@@ -106,3 +118,8 @@ class MemoryLimiter:
         kept = {id(counter) for counter in self._counters.values()}
         self._by_subject = {subject: counter for subject, counter in self._by_subject.items() if id(counter) in kept}
         self._sweep_at = max(_SWEEP_AT_LEAST, 2 * len(self._counters))
+
+
+def _by_metric(charge: Charge) -> dict[Metric, int]:
+    """Return what `Charge.of` tells: a call for each rule costs more."""
+    return {"requests": charge.requests, "tokens": charge.tokens, "spend_nano": charge.spend_nano, "concurrent": 1}

@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2
 
 from gateway.admission.limits.headers import duration, headers
 from gateway.admission.limits.memory import MemoryLimiter
-from gateway.admission.limits.model import MAX_AMOUNT, Charge, LimitRule, Reading, Standing
+from gateway.admission.limits.model import MAX_AMOUNT, Charge, LimitRule, Reading
 from gateway.admission.limits.refusal import usd
 from gateway.errors import GatewayError, QuotaExceeded, RateLimited
 from gateway.interceptors.errors import status_of
@@ -163,14 +163,15 @@ def test_headers_speak_for_the_tightest_rule() -> None:
     """OpenAI's six headers, of the rule with least left."""
     now = 400_000 + 11_360  # 8.64 s before the next minute, in the seventh one of a day
     standing = [
-        Standing(rule("requests", "minute", 60), Reading(10, 0), now),
-        Standing(rule("requests", "day", 1000), Reading(990, 0), now),
-        Standing(rule("tokens", "minute", 100), Reading(130, 0), now),
-        Standing(rule("spend_nano", "month", 1), Reading(0, 0), now),
-        Standing(rule("concurrent", None, 1), Reading(0, 0), now),
+        (rule("requests", "minute", 60), Reading(10, 0)),
+        (rule("requests", "day", 1000), Reading(990, 0)),
+        (rule("tokens", "minute", 100), Reading(130, 0)),
+        (rule("spend_nano", "month", 1), Reading(0, 0)),
+        (rule("concurrent", None, 1), Reading(0, 0)),
     ]
+    rules, readings = zip(*standing, strict=True)
 
-    assert headers(standing) == {
+    assert dict(headers(rules, readings, now)) == {
         "x-ratelimit-limit-requests": "1000",
         "x-ratelimit-remaining-requests": "10",
         "x-ratelimit-reset-requests": "23h53m8.64s",
@@ -178,7 +179,18 @@ def test_headers_speak_for_the_tightest_rule() -> None:
         "x-ratelimit-remaining-tokens": "0",
         "x-ratelimit-reset-tokens": "8.64s",
     }
-    assert headers(standing[3:]) == {}
+    assert headers(rules[3:], readings[3:], now) == ()
+
+
+@pytest.mark.parametrize("longest_first", [False, True])
+def test_the_longest_window_speaks_for_rules_with_as_much_left(longest_first: bool) -> None:
+    """It is the one that stays."""
+    rules = [rule("requests", "minute", 60), rule("requests", "day", 60)]
+    rules.sort(key=lambda each: each.window == "day", reverse=longest_first)
+
+    told = dict(headers(rules, [Reading(1, 0)] * 2, 0))
+
+    assert told["x-ratelimit-reset-requests"] == "24h0m0s"
 
 
 @pytest.mark.parametrize(
