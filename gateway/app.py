@@ -360,7 +360,7 @@ async def running(
             writing(CheckHistory(state.database, now_ms, settings.health.history_days))
         )
         metrics = Metrics(registry or CollectorRegistry(), commit)
-        checks = ProviderChecks(metrics, history, clock=now_ms, new_id=CallIds(now_ms), owner=state.process)
+        checks = ProviderChecks(metrics, history, clock=now_ms, new_id=CallIds(), owner=state.process)
         app = App(state, metrics, checks, traces, commit, load=load or (lambda: settings), lines=lines)
         await app.start(settings)
         stack.push_async_callback(app.aclose)

@@ -36,7 +36,7 @@ class Admission:
             limiter=limiter,
             quote=quotes.quote,
             rules=shared,
-            new_id=CallIds(clock),
+            new_id=CallIds(),
             clock=clock,
             default_output_tokens=settings.default_output_tokens,
         )
@@ -69,11 +69,10 @@ def _allowed(facts: CallFacts, targets: Sequence[T]) -> list[T]:
 class CallIds:
     """Makes ids that sort by time, which keeps the index dense, and that no other process makes."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._process = secrets.token_hex(5)  # asked of the system once: a call a request costs more than the rest
         self._numbers = itertools.count()
 
-    def __call__(self) -> str:
+    def __call__(self, now_ms: int) -> str:
         """Return a new id of 28 hexadecimal digits."""
-        return f"{self._clock():012x}{self._process}{next(self._numbers) & 0xFFFFFF:06x}"
+        return f"{now_ms:012x}{self._process}{next(self._numbers) & 0xFFFFFF:06x}"

@@ -15,7 +15,6 @@ each byte beyond ASCII's. Measured with cl100k (GPT-4) and voyage-3 on 18 langua
 their count and at most 5 times it, 1.5 times for English; the error of other vocabularies is not known.
 """
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -82,8 +81,10 @@ def prompt_bound(request: ChatRequest) -> int:
     """Return the most tokens that the prompt of `request` can have."""
     model = request.model.rpartition("/")[2].lower()
     text = _Text(known=model.startswith(_O200K))
-    names = _function_names(request.messages)
-    total = REPLY + sum(_message(message, text, names, model) for message in request.messages)
+    names: dict[str, str] = {}
+    total = REPLY
+    for message in request.messages:
+        total += _message(message, text, names, model)
     if request.tools is not UNSET:
         total += TOOLS + PER_TOOL * len(request.tools) + text.bound(_json(request.tools))
     for extra in (request.functions, request.function_call, request.tool_choice, request.response_format):
@@ -124,8 +125,11 @@ class _Text:
 
 
 def _message(message: Message, text: _Text, names: dict[str, str], model: str) -> int:
+    """Return the most tokens of a message. `names` of tools by the ids of their calls grow from one to the next."""
     content = message.content
     total = PER_MESSAGE + (text.bound(content) if isinstance(content, str) else _parts(content, text, model))
+    if isinstance(message, UserMessage):
+        return total if message.name is None else total + PER_NAME + text.bound(message.name)
     if isinstance(message, ToolMessage):
         name = names.get(message.tool_call_id)
         return total + PER_CALL + (UNKNOWN_NAME if name is None else text.bound(name))
@@ -133,13 +137,13 @@ def _message(message: Message, text: _Text, names: dict[str, str], model: str) -
         return total + PER_CALL + text.bound(message.name)
     if message.name is not None:
         total += PER_NAME + text.bound(message.name)
-    if isinstance(message, UserMessage):
-        return total
     if not isinstance(message, AssistantMessage):
         return total + INSTRUCTIONS
     total += CHANNEL + sum(text.bound(part) for part in (message.refusal, message.reasoning_content) if part)
     total += PAST_AUDIO if message.audio is not None else 0
-    total += sum(_call(call, text) for call in message.tool_calls or ())
+    for call in message.tool_calls or ():
+        names[call.id] = call.function.name if isinstance(call, FunctionToolCall) else call.custom.name
+        total += _call(call, text)
     return total + (_function_call(message.function_call, text) if message.function_call is not None else 0)
 
 
@@ -172,12 +176,3 @@ def _json(value: Any) -> str:
 def _separators(json: str) -> int:
     """Return how many tokens it may have more when it is written anew, with spaces between its parts."""
     return json.count(":") + json.count(",")
-
-
-def _function_names(messages: Iterable[Message]) -> dict[str, str]:
-    return {
-        call.id: call.function.name if isinstance(call, FunctionToolCall) else call.custom.name
-        for message in messages
-        if isinstance(message, AssistantMessage)
-        for call in message.tool_calls or ()
-    }

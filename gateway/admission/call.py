@@ -59,6 +59,7 @@ class Desk(Struct, frozen=True):
     quote: Callable[[str, str], Quote]
     rules: Callable[[str], tuple[LimitRule, ...]]
     """The rules of the gateway and of one provider."""
-    new_id: Callable[[], str]
+    new_id: Callable[[int], str]
+    """Makes ids of what begins at a time."""
     clock: Callable[[], int]
     default_output_tokens: int

@@ -34,6 +34,10 @@ class Permit:
         "_facts",
         "_grant",
         "_id",
+        "_lease_ms",
+        "_model",
+        "_payer",
+        "_provider",
         "_quote",
         "_settled",
         "_started",
@@ -51,6 +55,9 @@ class Permit:
         self._quote: Quote | None = None
         self._grant: Grant | None = None
         self._id = ""
+        self._provider = self._model = ""
+        self._payer = "gateway"
+        self._lease_ms = int(facts.lease_s * 1000) + LEASE_MARGIN_MS
         self._started = 0
         self._completion_bound = 0
         self._client_pays = False
@@ -78,8 +85,10 @@ class Permit:
         self._client_pays = client_pays(self._facts, target, self._targets[0])
         await self._reserve(target, quote)
         self._target, self._quote = target, quote
+        self._provider, self._model = target.provider.name, _name(target.model)
+        self._payer = "client" if self._client_pays else "gateway"
         if not self._id:
-            self._write_down(target, quote)
+            self._write_down(quote)
 
     def blame(self, error: GatewayError) -> GatewayError:
         """Return the error to raise for one of the provider in use: a refused key may be the caller's own."""
@@ -142,7 +151,7 @@ class Permit:
             return
         for _ in range(_SHRINKS):
             try:
-                grant = await self._desk.limiter.reserve(rules, self._charge(quote), self._lease_ms() / 1000)
+                grant = await self._desk.limiter.reserve(rules, self._charge(quote), self._lease_ms / 1000)
             except (QuotaExceeded, RateLimited) as error:
                 limited = facts.generates and self._limits_output(rules, quote)
                 smaller = await self._shrunk(rules, quote) if limited else 0
@@ -184,13 +193,14 @@ class Permit:
                 room = 0
         return max(0, room) // facts.choices
 
-    def _lease_ms(self) -> int:
-        return int(self._facts.lease_s * 1000) + LEASE_MARGIN_MS
-
-    def _write_down(self, target: Target, quote: Quote) -> None:
+    def _write_down(self, quote: Quote) -> None:
         facts, desk = self._facts, self._desk
-        call_id, now = desk.new_id(), desk.clock()
-        worst = quote.bound(facts.prompt_tokens, self._completion_bound)
+        now = desk.clock()
+        call_id = desk.new_id(now)
+        if self._grant is None or self._client_pays:
+            worst = quote.bound(facts.prompt_tokens, self._completion_bound)
+        else:
+            worst = self._grant.charge.spend_nano  # the same
         if len(self._targets) > 1:  # the row outlives a failover
             worst = max(worst, dearest_of(desk, facts, self._targets[1:]))
         desk.ledger.reserve(
@@ -200,13 +210,13 @@ class Permit:
                 owner=desk.ledger.owner,
                 key_id=facts.caller.key_id,
                 project_id=facts.caller.project_id,
-                provider=target.provider.name,
-                model=_name(target.model),
+                provider=self._provider,
+                model=self._model,
                 operation=facts.operation,
                 payer=self._payer,
                 started_at=now,
                 day=utc_day(now),
-                lease_until=now + self._lease_ms(),
+                lease_until=now + self._lease_ms,
                 reserved_prompt_tokens=facts.prompt_tokens,
                 reserved_completion_tokens=self._completion_bound,
                 reserved_nano=worst,
@@ -216,14 +226,14 @@ class Permit:
         self._id, self._started = call_id, now
 
     def _book(self, outcome: Outcome, price: int, error: BaseException | None) -> None:
-        desk, target, record = self._desk, self._target or self._targets[0], self._facts.record
+        desk, record = self._desk, self._facts.record
         usage, now = outcome.usage, desk.clock()
         desk.ledger.settle(
             Settlement(
                 id=self._id,
                 state=outcome.state,
-                provider=target.provider.name,
-                model=_name(target.model),
+                provider=self._provider,
+                model=self._model,
                 payer=self._payer,
                 prompt_tokens=usage.prompt_tokens,
                 cached_tokens=cached_tokens(usage),
@@ -232,17 +242,13 @@ class Permit:
                 cost_nano=price,
                 usage_source=outcome.source,
                 price_source=self._quote.source if self._quote is not None else "",
-                outcome=reason_of(error),
+                outcome="OK" if error is None else reason_of(error),
                 attempts=record.attempts,
                 first_token_ms=round(record.first_token_s * 1000) if record.first_token_s is not None else None,
                 total_ms=max(0, now - self._started),
                 settled_at=now,
             )
         )
-
-    @property
-    def _payer(self) -> str:
-        return "client" if self._client_pays else "gateway"
 
     async def _give_back(self) -> None:
         grant, self._grant = self._grant, None

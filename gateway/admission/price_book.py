@@ -40,7 +40,8 @@ class Quote(Struct, frozen=True):
 
     def bound(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Return what a call costs at most, in nano-dollars."""
-        rate_in, rate_out = self.rates(prompt_tokens)
+        long = self.prices.long_prompt
+        rate_in, rate_out = self.dearest if long is None else self.rates(prompt_tokens)
         return -(-(prompt_tokens * rate_in + completion_tokens * rate_out) // MILLION)
 
 

@@ -65,7 +65,7 @@ class ProviderChecks:
         history: CheckHistory,
         *,
         clock: Callable[[], int],
-        new_id: Callable[[], str],
+        new_id: Callable[[int], str],
         owner: str,
     ) -> None:
         self._metrics = metrics
@@ -135,7 +135,7 @@ class ProviderChecks:
         calls = self._metrics.outcomes.counts(name)
         self._history.add(
             ProviderCheck(
-                id=self._new_id(),
+                id=self._new_id(at),
                 provider=name,
                 checked_at=at,
                 checked_by=self._owner,

@@ -310,7 +310,9 @@ async def test_a_check_with_a_bug_does_not_end_the_checks(tmp_path: Path) -> Non
     provider = BrokenProvider("broken")
     async with open_database(f"sqlite:///{tmp_path}/gateway.db") as database:
         history, metrics = CheckHistory(database, now_ms, 7), Metrics(CollectorRegistry())
-        checks = ProviderChecks(metrics, history, clock=now_ms, new_id=lambda: str(provider.asked), owner="process")
+        checks = ProviderChecks(
+            metrics, history, clock=now_ms, new_id=lambda _now: str(provider.asked), owner="process"
+        )
         seen: list[ProviderHealth] = []
         with capture_logs() as log:
             await checks.follow(
