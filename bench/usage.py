@@ -2,8 +2,9 @@
 
 A ledger gets a million ended calls of one year, half of them of one key, with request ids as random as callers' own.
 Times are of whole questions, asked one after another on warm pages; a question waits for the records of its own
-process to be stored. The database is a SQLite file, or an empty one that `--database-url` names. CPU is this process's:
-that of PostgreSQL's server is not in it, but in the time.
+process to be stored. The writer stores in it, and in an empty ledger, in turns: time, own CPU, and CPU of PostgreSQL's
+processes for it if they are on this machine. The databases are SQLite files, or those that `--database-url` and
+`--empty-url` name.
 """
 
 import argparse
@@ -14,9 +15,9 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -29,6 +30,8 @@ from gateway.storage.records import Reservation, Settlement
 from gateway.storage.usage_queries import CallFilter, UsageQueries, UsageQuestion
 
 _BATCH: Final = 50
+_BATCHES: Final = 40
+_TURNS: Final = 8
 _PART: Final = 20_000
 _START: Final = 1_767_225_600_000  # 2026-01-01
 _YEAR_MS: Final = 365 * 86_400_000
@@ -84,6 +87,14 @@ _SETTLEMENT: Final = Settlement(
 _NUMBERS: Final = itertools.count()
 
 
+class _Cost(NamedTuple):
+    """Of storing a call, in microseconds."""
+
+    time: float
+    own: float
+    server: float
+
+
 async def _timed(name: str, ask: Callable[[], Awaitable[Any]], rounds: int) -> None:
     times = []
     for _ in range(rounds):
@@ -124,21 +135,60 @@ def _random_id() -> str:
     return str(uuid.uuid4())
 
 
-async def _writes(database: Database, name: str, batches: int, request_id: Callable[[], str] = _made_id) -> None:
-    """Time the storing of a call: its reservation in one batch of 50, its end in a later one."""
-    cpu, times = 0.0, []
-    for batch in range(batches):
+async def _compare(name: str, databases: Mapping[str, Database], request_id: Callable[[], str] = _made_id) -> None:
+    """Store calls in the databases in turns."""
+    found: dict[str, list[_Cost]] = {title: [] for title in databases}
+    for turn in range(_TURNS):
+        for title, database in list(databases.items())[:: 1 if turn % 2 else -1]:
+            found[title].append(await _writes(database, request_id))
+    for title, costs in found.items():
+        line = f"storing a call, {name}, {title:5}"
+        for kind in _Cost._fields:
+            values = [getattr(cost, kind) for cost in costs]
+            line += f"  {kind} {statistics.median(values):5.1f} ({min(values):.1f}..{max(values):.1f})"
+        print(line + " µs")
+
+
+async def _writes(database: Database, request_id: Callable[[], str]) -> _Cost:
+    """Measure the storing of calls: their reservations in one batch of 50, their ends in a later one."""
+    server = await _backends(database)
+    times, cpu, server_cpu = [], time.process_time(), sum(map(_cpu, server))
+    for batch in range(_BATCHES):
         ids = [f"z{time.time_ns():x}{batch:04}-{number}" for number in range(_BATCH)]
         for record in (_RESERVATION, _SETTLEMENT):
             made = [_one(record, call, request_id()) for call in ids]
-            began, cpu_before = time.perf_counter(), time.process_time()
+            began = time.perf_counter()
             await database.write(call_rows.store, made)
-            cpu += time.process_time() - cpu_before
             times.append((time.perf_counter() - began) / _BATCH * 2e6)
-    print(
-        f"storing a call, {name:31} median {statistics.median(times):7.1f} µs   most {max(times):7.1f} µs"
-        f"   CPU {cpu / batches / _BATCH * 1e6:7.1f} µs"
-    )
+    calls = _BATCHES * _BATCH / 1e6
+    own = time.process_time() - cpu
+    return _Cost(statistics.median(times), own / calls, (sum(map(_cpu, server)) - server_cpu) / calls)
+
+
+async def _backends(database: Database) -> list[int]:
+    """Return the processes of PostgreSQL that serve this one."""
+    if database.is_sqlite:
+        return []
+    async with database.reading() as connection:
+        query = sa.text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND client_port <> 0")
+        return list((await connection.execute(query)).scalars())
+
+
+def _cpu(process: int) -> float:
+    """Return the seconds of CPU of a process; 0 when it is on another machine."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+    except FileNotFoundError:
+        return 0.0
+
+
+async def _settle(database: Database) -> None:
+    """Do what PostgreSQL would do by itself some time after a fill."""
+    if not database.is_sqlite:
+        async with database.reading() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            for command in ("VACUUM (ANALYZE)", "CHECKPOINT"):
+                await connection.execute(sa.text(command))
 
 
 def _one(record: Any, call: str, request_id: str) -> Any:
@@ -149,21 +199,25 @@ def _one(record: Any, call: str, request_id: str) -> Any:
     )
 
 
-async def _measure(database_url: str, folder: Path, count: int, rounds: int) -> None:
-    async with open_database(database_url or f"sqlite:///{folder}/gateway.db") as database:
-        await migrate(database)
-        await _writes(database, "to warm up", 20)
-        await _writes(database, "into an empty ledger", 200)
+async def _measure(database_url: str, empty_url: str, folder: Path, count: int, rounds: int) -> None:
+    async with (
+        open_database(database_url or f"sqlite:///{folder}/gateway.db") as database,
+        open_database(empty_url or f"sqlite:///{folder}/empty.db") as empty,
+    ):
+        both = {"empty": empty, "full": database}
+        for each in both.values():
+            await migrate(each)
         fill = sa.text(_FILL["sqlite" if database.is_sqlite else "postgresql"])
         times = {"count": count, "start": _START, "year": _YEAR_MS}
         for first in range(0, count, _PART):
             async with database.writing() as connection:
                 await connection.execute(fill, {"first": first, "last": min(count, first + _PART) - 1, **times})
-        if not database.is_sqlite:
-            async with database.writing() as connection:
-                await connection.execute(sa.text("ANALYZE"))  # else autovacuum does, a minute later
-        await _writes(database, "into a full one", 200)
-        await _writes(database, "the same, callers' own ids", 200, _random_id)
+        for each in both.values():
+            await _settle(each)
+            for _ in range(2):
+                await _writes(each, _made_id)  # the first ones after a checkpoint write whole pages
+        await _compare("the gateway's ids", both)
+        await _compare("callers' own ids  ", both, _random_id)
         gc.collect()
         gc.freeze()  # as a worker does
         await _questions(database, folder, rounds)
@@ -173,10 +227,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--calls", type=int, default=1_000_000)
     options.add_argument("--rounds", type=int, default=100)
-    options.add_argument("--database-url", default="")
+    options.add_argument("--database-url", default="", help="an empty database, which is filled")
+    options.add_argument("--empty-url", default="", help="another one, of the same kind, which is not")
     chosen = options.parse_args()
+    if bool(chosen.database_url) != bool(chosen.empty_url):
+        options.error("--database-url and --empty-url go together")
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_measure(chosen.database_url, Path(folder), chosen.calls, chosen.rounds))
+        asyncio.run(_measure(chosen.database_url, chosen.empty_url, Path(folder), chosen.calls, chosen.rounds))
 
 
 if __name__ == "__main__":

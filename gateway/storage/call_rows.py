@@ -49,9 +49,11 @@ def _upsert(dialect: str, rows: int) -> Any:
     )
 
 
+# By the id: a plain `state = 'open'` has PostgreSQL walk through the index of all open calls while it knows no better.
+_IS_OPEN: Final[sa.ColumnElement[bool]] = sa.literal_column("calls.state || ''") == _OPEN
 _SETTLE: Final = (
     sa.update(_CALLS)
-    .where(_CALLS.c.id == sa.bindparam("call_id"), _CALLS.c.state == _OPEN)
+    .where(_CALLS.c.id == sa.bindparam("call_id"), _IS_OPEN)
     .ordered_values(*((name, sa.bindparam(name)) for name in _SETTLED))
 )
 
@@ -75,6 +77,9 @@ def store(connection: sa.Connection, records: Iterable[Reservation | Settlement]
     alone = len(rows) % _TOGETHER
     together = [tuple(chain(*rows[start : start + _TOGETHER])) for start in range(alone, len(rows), _TOGETHER)]
     ends = [(*structs.astuple(end)[1:], end.id) for end in ended.values() if end.id not in begun]
+    if connection.dialect.name == "postgresql":
+        # A plan is made while the ledger is small, and kept while it grows.
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
     for sql, parameters in zip(_statements(connection.dialect), (rows[:alone], together, ends), strict=True):
         if parameters:
             connection.exec_driver_sql(sql, parameters)
