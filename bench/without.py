@@ -58,7 +58,7 @@ class _Admission:
 
 
 def _without_headers() -> None:
-    _replace(permit, "headers", lambda _standing: {})
+    _replace(permit, "headers", lambda *_standing: ())
     _replace(base, "answer_pairs", lambda _record: ())
 
 
