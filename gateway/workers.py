@@ -66,7 +66,14 @@ class Worker:
     """
 
     def __init__(
-        self, index: int, folder: Path, environment: Mapping[str, str], patience: Patience, counts: _Counts, *, module: str
+        self,
+        index: int,
+        folder: Path,
+        environment: Mapping[str, str],
+        patience: Patience,
+        counts: _Counts,
+        *,
+        module: str,
     ) -> None:
         self.name: Final = str(index)
         self._module = module
