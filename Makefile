@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
-.PHONY: run grpcurl test test-cov test-image test-phoenix lint format type generated check generate bench lock clean
+.PHONY: run grpcurl nginx test test-cov test-image test-phoenix lint format type generated check generate bench lock clean
 
 run: $(VENV)/.run  ## start the gateway with Envoy in front; WORKERS=2 for two processes
 	@exec $(BIN)/python -m gateway run --workers $(WORKERS)
@@ -27,6 +27,8 @@ test-image: $(VENV)/.dev  ## build what the Dockerfile builds, without Docker, a
 	BUILD_IMAGE=1 $(BIN)/python -m pytest tests/delivery/test_image.py
 
 grpcurl: $(BIN)/grpcurl  ## build grpcurl with Go, so that the tests run the README's grpcurl commands too
+
+nginx: $(BIN)/nginx  ## unpack Debian's nginx, so that the tests try docs/nginx.md
 
 lint: $(VENV)/.dev  ## style, import rules, proto lint
 	$(BIN)/ruff check .
@@ -72,6 +74,9 @@ $(BIN)/python:
 
 $(BIN)/grpcurl: | $(BIN)/python
 	GOBIN=$(CURDIR)/$(BIN) go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL)
+
+$(BIN)/nginx: | $(BIN)/python
+	cd $(VENV) && apt-get download nginx && dpkg-deb --extract nginx_*.deb nginx && ln -sf ../nginx/usr/sbin/nginx bin/nginx
 
 $(VENV)/.run: requirements/run.lock | $(BIN)/python
 	$(PIP) -r requirements/run.lock

@@ -15,8 +15,9 @@ import pytest
 from gateway.config import ENVIRONMENT, Secret, load
 from tests.support.command import PORTS, ROOT, Command, environment_of, running_command
 from tests.support.error_rows import ROWS
-from tests.support.grpcurl import GRPCURL, MISSING
+from tests.support.programs import program
 
+GRPCURL = program("grpcurl")
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 OUTSIDE_SETTINGS = {"GATEWAY_CONFIG", "ENVOY_BIN", "GIT_COMMIT"}
@@ -56,7 +57,7 @@ def here(text: str, command: Command) -> str:
 async def test_a_command_does_what_it_says(command: Command, block: Block, tmp_path: Path) -> None:
     """It ends well, and prints what the README shows."""
     if block.text.startswith("grpcurl") and GRPCURL is None:
-        pytest.skip(MISSING)
+        pytest.skip("grpcurl is not installed; `make grpcurl` builds it")
     environment = environment_of({"LLMGATEWAY_KEY": command.key, "DATABASE_URL": command.database})
     folders = [str(Path(sys.executable).parent), str(Path(GRPCURL or "").parent), environment["PATH"]]
     environment["PATH"] = os.pathsep.join(folders)

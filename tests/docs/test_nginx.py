@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,11 +15,12 @@ from llmgateway.v1 import chat_service_pb2 as pb
 from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
 from tests.support.command import ROOT
 from tests.support.envoy import free_port
+from tests.support.programs import program
 from tests.support.stack import AUTH, KEY, Stack
 from tests.support.vendor import Stream, Vendor, chat_stream, sse
 
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed; `apt-get install nginx-core` does it")
+NGINX = program("nginx")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed; `make nginx` takes Debian's")
 (DOCUMENTED,) = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs/nginx.md").read_text(), re.DOTALL)
 BODY = {"model": "openai/gpt-test", "messages": [{"role": "user", "content": "hello"}]}
 

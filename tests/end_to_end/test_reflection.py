@@ -12,7 +12,7 @@ from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.support.grpcurl import GRPCURL, MISSING
+from tests.support.programs import program
 from tests.support.stack import AUTH, KEY, Stack
 
 PUBLIC = {
@@ -70,7 +70,10 @@ async def test_a_chat_needs_no_generated_code(stack: Stack, way: str) -> None:
     assert "".join(texts) == "hello wide world"
 
 
-@pytest.mark.skipif(GRPCURL is None, reason=MISSING)
+GRPCURL = program("grpcurl")
+
+
+@pytest.mark.skipif(GRPCURL is None, reason="grpcurl is not installed; `make grpcurl` builds it")
 @pytest.mark.parametrize("way", ["envoy", "direct"])
 @pytest.mark.parametrize("method", ["CreateChatCompletion", "StreamChatCompletion"])
 async def test_grpcurl_itself_gets_an_answer(stack: Stack, tmp_path: Path, method: str, way: str) -> None:
