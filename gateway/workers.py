@@ -84,6 +84,9 @@ class Worker:
         self._counts = counts
         self._process: asyncio.subprocess.Process | None = None
         self._leaving: set[asyncio.subprocess.Process] = set()
+        self._ends: asyncio.Queue[tuple[asyncio.subprocess.Process, float]] = asyncio.Queue()
+        """The processes that ended, and when they had started to serve, by the event loop's clock."""
+        self._waiting: set[asyncio.Task[None]] = set()
         self.crowds: Crowds | None = None
         """What looks for crowds at the process; None where that cannot be."""
         self._starts = 0
@@ -109,6 +112,14 @@ class Worker:
         metrics_socket.rename(self.metrics_socket)
         self._process = process
         self.crowds = watch_crowds(process.pid)
+        waiting = asyncio.create_task(self._until_ended(process))
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
+
+    async def _until_ended(self, process: asyncio.subprocess.Process) -> None:
+        began = asyncio.get_running_loop().time()
+        await process.wait()
+        self._ends.put_nowait((process, began))
 
     async def keep(self, *, restart: bool) -> None:
         """Start the process again whenever it ends by itself, until cancelled.
@@ -118,10 +129,8 @@ class Worker:
         clock = asyncio.get_running_loop().time
         pause = _FIRST_PAUSE_S
         while True:
-            process, began = self._process, clock()
-            assert process is not None, "kept before its start"  # noqa: S101  # narrows the type
-            await process.wait()
-            async with self._lock:  # a replacement under way is finished first
+            process, began = await self._ends.get()
+            async with self._lock:  # a new process that is starting takes its place first
                 if process is not self._process:
                     continue
                 if not restart:
