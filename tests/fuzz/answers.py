@@ -2,10 +2,12 @@
 
 import json
 import re
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import grpc
 import msgspec
+import pytest
 from google.rpc import error_details_pb2 as details_pb
 from grpc_status import rpc_status
 from hypothesis import HealthCheck, Phase, settings
@@ -13,17 +15,22 @@ from hypothesis import HealthCheck, Phase, settings
 from gateway.errors import Reason
 from tests.support.stack import KEY
 
+F = TypeVar("F", bound=Callable[..., Any])
+_TEST_LIMIT_S: Final = 300
 VENDOR_KEY: Final = "sk-vendor-secret"
 MAX_BODY_BYTES: Final = 64 * 1024
 _INSIDE: Final = re.compile(
-    r'Traceback|File "|\.py\b|\bline \d+, in |gateway\.\w+\.|\bmsgspec\b|\basyncio\b|\baiohttp\b|\bgrpc_message\b'
+    r'Traceback|File "|\.py\b|\bline \d+, in |\bgateway\.\w+\.|\bmsgspec\b|\basyncio\b|\baiohttp\b|\bgrpc_message\b'
     r"|\bobject at 0x|\bNoneType\b|\b[A-Z]\w+(?:Error|Exception)\b|/(?:usr|home|root|tmp|var)/|127\.0\.0\.1"
 )
 
 
-def bounded(examples: int) -> settings:
-    """Return hypothesis settings that give the same examples every time, and no limit on one example's time."""
-    return settings(
+def bounded(examples: int) -> Callable[[F], F]:
+    """Decorate a test to get so many examples, the same every time, with no limit on one example's time.
+
+    The tests of callers' two edges have 12,000 together, which take a minute on two cores.
+    """
+    chosen = settings(
         max_examples=examples,
         derandomize=True,
         deadline=None,
@@ -31,6 +38,12 @@ def bounded(examples: int) -> settings:
         phases=[Phase.generate],  # a failing example is printed as it is: making it small can take minutes
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
+
+    def decorate(test: F) -> F:
+        marked: F = pytest.mark.timeout(_TEST_LIMIT_S)(chosen(test))
+        return marked
+
+    return decorate
 
 
 def check_http(status: int, content_type: str, body: bytes, sent: str) -> None:

@@ -30,21 +30,21 @@ async def ask(
         check_http(response.status, response.headers.get("content-type", ""), answer, sent)
 
 
-@bounded(400)
+@bounded(2400)
 @given(body=nearly_right(CHATS))
 async def test_nearly_right_chats(http: aiohttp.ClientSession, body: Any) -> None:
     """Requests as OpenAI documents them, with up to three places changed, to every kind of provider."""
     await ask(http, CHAT, compact(body))
 
 
-@bounded(100)
+@bounded(600)
 @given(body=nearly_right(EMBEDDINGS, (*MODELS, "custom/embed")))
 async def test_nearly_right_embeddings(http: aiohttp.ClientSession, body: Any) -> None:
     """The same for embeddings."""
     await ask(http, EMBED, compact(body))
 
 
-@bounded(100)
+@bounded(1200)
 @given(path=st.sampled_from([CHAT, EMBED]), body=VALUES.map(compact) | st.binary(max_size=60) | torn())
 async def test_any_body(http: aiohttp.ClientSession, path: str, body: bytes) -> None:
     """Any JSON, any bytes, and torn requests."""
@@ -62,7 +62,7 @@ SAMPLES = ["0", "1", "5", "-1", "1e3", "9" * 40, "٣", "1S", "99999999S", "1n", 
            "*/*", "multipart/form-data", "200", "null"]  # fmt: skip
 
 
-@bounded(200)
+@bounded(1200)
 @given(
     headers=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(SAMPLES) | PRINTABLE, max_size=4),
     with_key=st.booleans(),
@@ -102,7 +102,7 @@ QUERIES = st.lists(
 ).map("&".join)  # fmt: skip
 
 
-@bounded(300)
+@bounded(1800)
 @given(
     path=PATHS,
     query=QUERIES,

@@ -37,7 +37,7 @@ async def operator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Op
         yield running
 
 
-@bounded(200)
+@bounded(1200)
 @given(
     path=st.sampled_from(PATHS),
     method=st.sampled_from(["GET", "POST", "PATCH", "PUT", "DELETE"]),
@@ -54,7 +54,7 @@ async def test_any_admin_request(operator: Operated, path: str, method: str, bod
     check_http(response.status, response.headers.get("content-type", ""), answer, f"{url} {data!r}")
 
 
-@bounded(200)
+@bounded(1200)
 @given(call=st.sampled_from(ADMIN).flatmap(lambda name: st.tuples(st.just(name), messages(METHODS[name][0]))))
 async def test_any_admin_message(operator: Operated, call: tuple[str, Message]) -> None:
     """Messages of the contract with any values in any field."""

@@ -119,7 +119,7 @@ CALLS = st.sampled_from([*CHAT_RPCS * 6, *METHODS]).flatmap(
 )
 
 
-@bounded(400)
+@bounded(2400)
 @given(call=CALLS, through_envoy=st.booleans())
 async def test_any_message(fuzzed: Stack, call: tuple[str, Message], through_envoy: bool) -> None:
     """Messages of the contract with any values in any field."""
@@ -127,7 +127,7 @@ async def test_any_message(fuzzed: Stack, call: tuple[str, Message], through_env
     await ask(fuzzed, method, request.SerializeToString(), through_envoy=through_envoy)
 
 
-@bounded(100)
+@bounded(1800)
 @given(
     method=st.sampled_from([*METHODS, "llmgateway.v1.ChatService/Nothing", "Nobody/Nothing", ""]),
     request=st.binary(max_size=40),
@@ -141,7 +141,7 @@ async def test_any_bytes(fuzzed: Stack, method: str, request: bytes, through_env
 VALUES_OF_METADATA = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30).map(str.strip)
 
 
-@bounded(100)
+@bounded(600)
 @given(
     metadata=st.dictionaries(
         st.sampled_from(
