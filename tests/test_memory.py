@@ -13,7 +13,7 @@ from gateway.memory import Trim, find_trim, give_back, keep_small
 from gateway.process_usage import resident as resident_of
 
 LIMIT_S = 30
-PAUSE_S = 0.2
+PAUSE_S = 0.4
 PIECES = 100_000
 PIECE_BYTES = 1500
 """More than Python's own allocator takes, so it is the C library's."""
