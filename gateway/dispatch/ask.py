@@ -44,7 +44,7 @@ class Ask(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     @classmethod
     def read(cls, body: bytes) -> tuple[R, GatewayError | None]:
         """Parse `body`. Raises MalformedJson or InvalidRequest."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of ask has its own
 
     @classmethod
     def parse(cls, body: bytes, *, provider: str = "", **caller: Any) -> Self:
@@ -57,7 +57,7 @@ class Ask(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
     def facts(self, lease_s: float, *, streams: bool = False) -> CallFacts:
         """Return what admission must know. In `lease_s` seconds the call is over."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of ask has its own
 
     def targets(self, catalog: Catalog) -> list[Target]:
         """Return the targets to try, in order. Raises ProviderNotFound, ModelNotFound or InvalidRequest."""
