@@ -37,7 +37,7 @@ def http_headers(settings: EnvoySettings) -> dict[str, Any]:
         for key, value in _SECURITY.items()
         if settings.security_headers
     ]
-    return _filter(HTTP_HEADERS, {"response_mutations": added})
+    return _filter(HTTP_HEADERS, {"request_mutations": _renamed_timeout(), "response_mutations": added})
 
 
 def without_grpc() -> dict[str, Any]:
@@ -49,6 +49,16 @@ def without_grpc() -> dict[str, Any]:
             "response_trailers_mutations": _remove(_GRPC_STATUS),
         },
     }
+
+
+def _renamed_timeout() -> list[dict[str, Any]]:
+    """Give `grpc-timeout` a name that the gateway reads and gRPC does not: gRPC would end the call without a word.
+
+    Without that header nothing is added.
+    """
+    header = {"key": "x-grpc-timeout", "value": "%REQ(grpc-timeout)%"}
+    renamed = {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    return [renamed, *_remove(("grpc-timeout",))]
 
 
 def _remove(names: tuple[str, ...]) -> list[dict[str, Any]]:

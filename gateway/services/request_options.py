@@ -1,6 +1,7 @@
 """What callers say about a request outside its body."""
 
-from typing import Any, Literal, cast, get_args
+import re
+from typing import Any, Final, Literal, cast, get_args
 
 from gateway.config import Secret
 from gateway.errors import InvalidRequest
@@ -8,8 +9,11 @@ from gateway.interceptors.base import Rpc, current_rpc
 
 StreamMode = Literal["sse", "ndjson", "text"]
 
-_SHAVED_S = 0.02
-"""Kept from the caller's own deadline, so that our answer about it arrives before it passes."""
+_SHAVED_S: Final = 0.02
+"""Kept from a gRPC caller's own deadline, so that our answer about it arrives before it passes."""
+_LEAST_S: Final = 0.001
+_GRPC_TIMEOUT: Final = re.compile("([0-9]{1,8})([HMSmun])")
+_UNIT_S: Final = {"H": 3600, "M": 60, "S": 1, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
 def caller() -> dict[str, Any]:
@@ -27,17 +31,33 @@ def caller() -> dict[str, Any]:
 
 
 def caller_timeout(rpc: Rpc) -> float | None:
-    """Return how many seconds the caller gives, from the RPC's start: the lesser of `grpc-timeout` and
-    `x-request-timeout-ms`; None without both. Raises InvalidRequest for a header that is not a positive number.
+    """Return how many seconds the caller gives, from the RPC's start: the least of the RPC's deadline, `grpc-timeout`
+    of an HTTP request and `x-request-timeout-ms`; None without any.
+
+    Envoy gives an HTTP caller's `grpc-timeout` another name: gRPC would end such a call itself, wherever its answer is.
+    Raises InvalidRequest, which names the caller's header, for one that cannot be read.
     """
     limits = []
     remaining = rpc.context.time_remaining()
     if remaining is not None:
-        limits.append(max(remaining - _SHAVED_S, 0.001))
+        limits.append(remaining - _SHAVED_S)
+    sent = rpc.metadata.get("x-grpc-timeout")
+    if sent is not None:
+        limits.append(_grpc_seconds(sent))
     sent = rpc.metadata.get("x-request-timeout-ms")
     if sent is not None:
         limits.append(_milliseconds(sent))
-    return min(limits, default=None)
+    return max(min(limits), _LEAST_S) if limits else None
+
+
+def _grpc_seconds(text: str) -> float:
+    read = _GRPC_TIMEOUT.fullmatch(text)
+    if read is None:
+        raise InvalidRequest(
+            "The header grpc-timeout must be a whole number of at most eight digits and a unit: H, M, S, m, u or n.",
+            param="grpc-timeout",
+        )
+    return int(read[1]) * _UNIT_S[read[2]]
 
 
 def _milliseconds(text: str) -> float:

@@ -56,7 +56,7 @@ NAMES = ["x-request-timeout-ms", "x-stream-mode", "authorization", "x-api-key", 
          "accept", "x-bin", "grpc-tags-bin", "grpc-status", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms",
          "grpc-timeout", "traceparent", "tracestate", "te", "grpc-encoding", "x-envoy-original-path", "origin",
          "x-http-status", "x-error-body", "content-encoding", "x-envoy-upstream-rq-timeout-ms"]  # fmt: skip
-SAMPLES = ["0", "1", "5", "-1", "1e3", "9" * 40, "٣", "1S", "99999999S", "1n", "sse", "text", "ndjson", "Bearer",
+SAMPLES = ["0", "1", "5", "-1", "1e3", "9" * 40, "٣", "1S", "99999999S", "1n", "15m", "sse", "text", "ndjson", "Bearer",
            "Bearer " + KEY, "Bearer  x", "Basic eA==", "gzip", "application/grpc", "application/json; charset=utf-16",
            "00-" + "0" * 32 + "-" + "0" * 16 + "-00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
            "*/*", "multipart/form-data", "200", "null"]  # fmt: skip
