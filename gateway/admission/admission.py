@@ -60,6 +60,8 @@ class Admission:
 
 def _allowed(facts: CallFacts, targets: Sequence[T]) -> list[T]:
     caller = facts.caller
+    if caller.providers is None and caller.models is None:
+        return list(targets)
     allowed = [target for target in targets if caller.may_use(target.provider.name, target.model)]
     if not allowed:
         raise PermissionDenied("This API key may not use that model.", param="model")

@@ -1,7 +1,6 @@
 """Token counting with OpenAI's public vocabulary, offline."""
 
 import functools
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,8 +11,8 @@ _LONG: Final = 4096
 """Characters from which a text is counted as a whole: its beginning brings the tables near for the rest."""
 _LONG_WORD: Final = 32
 _WORDS_KEPT: Final = 16_384
-_RUN_OF_SPACE: Final = re.compile(r"\s (?!\S)").search
-"""White space on both sides of a space, or up to the end: the vocabulary has tokens for several spaces."""
+_NO_WORD: Final = 1 << 32
+"""Counted for what has white space at an end, or is nothing: the vocabulary has tokens for several spaces."""
 
 
 @functools.cache
@@ -50,10 +49,12 @@ def count_tokens(text: str) -> int:
     The vocabulary never joins what is no white space with a space behind it, so a text falls apart into words. What a
     word counts is kept: the vocabulary's tables are too large for the CPU to have them at hand from call to call.
     """
-    if len(text) > _LONG or _RUN_OF_SPACE(text):
-        return _counted(text)
-    first, *others = text.split(" ")
-    return _FIRST[first] + sum(map(_BEHIND_A_SPACE.__getitem__, others))
+    if len(text) <= _LONG:
+        first, *others = text.split(" ")
+        count = _FIRST[first] + sum(map(_BEHIND_A_SPACE.__getitem__, others))
+        if count < _NO_WORD:
+            return count
+    return _counted(text)
 
 
 def _counted(text: str) -> int:
@@ -74,7 +75,7 @@ class _Words(dict[str, int]):
         self._before = before
 
     def __missing__(self, word: str) -> int:
-        count = _counted(self._before + word)
+        count = _counted(self._before + word) if word and word == word.strip() else _NO_WORD
         if len(word) <= _LONG_WORD:
             if len(self) >= _WORDS_KEPT:
                 self.clear()

@@ -45,13 +45,14 @@ class Ledger:
         self._folder = folder
         self._clock = clock
         self._journal = Journal(folder)
+        self.owner: Final = self._journal.name
+        """The name that this process's open calls carry."""
         self._pending: list[Record] = []
         self._storing = 0
         self._dirty = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stored = asyncio.Condition()
         self._stored_count = 0
-        self._count = 0
         self.available = True
         self.open = 0
         """Calls that were written down here and have not ended."""
@@ -60,11 +61,6 @@ class Ledger:
     def backlog(self) -> int:
         """How many records wait for the database."""
         return len(self._pending) + self._storing
-
-    @property
-    def owner(self) -> str:
-        """The name that this process's open calls carry."""
-        return self._journal.name
 
     def reserve(self, reservation: Reservation) -> None:
         """Write down a call that starts. Raises Overloaded when that cannot be made durable."""
@@ -89,7 +85,7 @@ class Ledger:
 
     async def flush(self) -> None:
         """Wait until everything written so far is in the database."""
-        wanted = self._count
+        wanted = self._stored_count + self.backlog
         self._hurry.set()
         async with self._stored:
             await self._stored.wait_for(lambda: self._stored_count >= wanted)
@@ -145,13 +141,12 @@ class Ledger:
                 await self._write_pending()
         except TimeoutError:
             _log.error("records left in the journal", records=len(self._pending) + self._storing)
-        self._journal.close(delete=self._stored_count == self._count)
+        self._journal.close(delete=not self.backlog)
 
     def _add(self, record: Record) -> None:
         if not self._pending:
             self._dirty.set()
         self._pending.append(record)
-        self._count += 1
 
     async def _write_pending(self) -> None:
         full = self._journal.full  # its lines are all in this batch, or in an earlier one

@@ -37,31 +37,40 @@ class Counter(Protocol):
 
 
 class FixedCounter:
-    """Calendar windows. Keeps the last few by their start."""
+    """Calendar windows: the one around the last call, and a few others by their start."""
 
-    __slots__ = ("_counts", "_end", "_start", "_window", "mark")
+    __slots__ = ("_end", "_others", "_start", "_used", "_window", "mark")
 
     def __init__(self, window: Window) -> None:
         self._window: Final = window
-        self._start = self._end = 0
-        self._counts: dict[int, int] = {}
+        self._start = self._end = self._used = 0
+        self._others: dict[int, int] = {}
         self.mark = 0
 
     def used(self, now_ms: int, amount: int) -> int:
         if not self._start <= now_ms < self._end:
-            self._start, self._end = calendar(self._window, now_ms)
-            if len(self._counts) > _KEPT_WINDOWS:
-                del self._counts[max(self._counts, key=lambda start: abs(start - self._start))]
-        return self._counts.get(self._start, 0)
+            self._turn_to(now_ms)
+        return self._used
 
     def add(self, now_ms: int, amount: int, need: int, grant: str, lease_end_ms: int) -> int:
-        used = self._counts[self._start] = self._counts.get(self._start, 0) + need
-        return used
+        self._used += need
+        return self._used
 
     def adjust(self, at_ms: int, now_ms: int, amount: int, delta: int, grant: str) -> None:
-        start = self._start if self._start <= at_ms < self._end else calendar(self._window, at_ms)[0]
-        if delta > 0 or start in self._counts:
-            self._counts[start] = max(0, self._counts.get(start, 0) + delta)
+        if self._start <= at_ms < self._end:
+            self._used = max(0, self._used + delta)
+            return
+        start = calendar(self._window, at_ms)[0]
+        if delta > 0 or start in self._others:
+            self._others[start] = max(0, self._others.get(start, 0) + delta)
+
+    def _turn_to(self, now_ms: int) -> None:
+        if self._used:
+            self._others[self._start] = self._used
+        self._start, self._end = calendar(self._window, now_ms)
+        self._used = self._others.pop(self._start, 0)
+        if len(self._others) > _KEPT_WINDOWS:
+            del self._others[max(self._others, key=lambda start: abs(start - self._start))]
 
     def room_mark(self, amount: int, need: int) -> int:
         return 0

@@ -20,24 +20,19 @@ def headers(rules: Sequence[LimitRule], readings: Sequence[Reading], now_ms: int
     Of several rules the one with least left speaks, whatever its window, for it refuses first; of those with as much
     left, one of the longest window.
     """
-    tightest: dict[str, tuple[int, LimitRule, Reading]] = {}
+    tightest: dict[str, tuple[int, int, LimitRule, Reading]] = {}
     for rule, reading in zip(rules, readings, strict=True):
-        metric = rule.metric
-        if metric in _COUNTED:
-            left = max(0, rule.amount - reading.used)
-            known = tightest.get(metric)
-            if known is None or left < known[0] or (left == known[0] and _length(rule) > _length(known[1])):
-                tightest[metric] = left, rule, reading
+        if rule.metric in _COUNTED and rule.window is not None:
+            left, length = rule.amount - reading.used, LENGTH_MS[rule.window]
+            known = tightest.get(rule.metric)
+            if known is None or left < known[0] or (left == known[0] and length > known[1]):
+                tightest[rule.metric] = left, length, rule, reading
     found: Pairs = ()
-    for counted, (left, rule, reading) in tightest.items():
+    for counted, (left, _, rule, reading) in tightest.items():
         limit, remaining, reset = _COUNTED[counted]
         wait = duration(rule.reset_ms(reading, now_ms))
-        found += ((limit, str(rule.amount)), (remaining, str(left)), (reset, wait))
+        found += ((limit, str(rule.amount)), (remaining, str(max(0, left))), (reset, wait))
     return found
-
-
-def _length(rule: LimitRule) -> int:
-    return LENGTH_MS[rule.window] if rule.window is not None else 0
 
 
 def duration(milliseconds: int) -> str:

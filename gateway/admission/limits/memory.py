@@ -38,7 +38,7 @@ class MemoryLimiter:
     async def reserve(self, rules: Sequence[LimitRule], charge: Charge, lease_s: float) -> Grant:
         """See `Limiter`."""
         now = self._clock() // 1_000_000
-        needs = _by_metric(charge)
+        needs = _more(charge, NOTHING)
         counted = []
         for rule in rules:
             counter = self._counters.get(rule) or self._counter(rule, now)
@@ -60,10 +60,10 @@ class MemoryLimiter:
         if grant.open:
             grant.open = False
             now = self._clock() // 1_000_000
-            was, used = _by_metric(grant.charge), _by_metric(actual)
+            more = _more(actual, grant.charge)
             for rule in grant.rules:
-                delta = used[rule.metric] - was[rule.metric]
-                if delta or rule.window is None:
+                delta = more[rule.metric]
+                if delta:
                     counter = self._counters.get(rule) or self._counter(rule, now)
                     counter.adjust(grant.at_ms, now, rule.amount, delta, grant.id)
         return DONE
@@ -120,6 +120,11 @@ class MemoryLimiter:
         self._sweep_at = max(_SWEEP_AT_LEAST, 2 * len(self._counters))
 
 
-def _by_metric(charge: Charge) -> dict[Metric, int]:
-    """Return what `Charge.of` tells: a call for each rule costs more."""
-    return {"requests": charge.requests, "tokens": charge.tokens, "spend_nano": charge.spend_nano, "concurrent": 1}
+def _more(charge: Charge, than: Charge) -> dict[Metric, int]:
+    """Return by how much one charge is more than another. One of them holds a place, and the other one does not."""
+    return {
+        "requests": charge.requests - than.requests,
+        "tokens": charge.tokens - than.tokens,
+        "spend_nano": charge.spend_nano - than.spend_nano,
+        "concurrent": 1,
+    }
