@@ -25,6 +25,11 @@ def cost_nano_usd(prices: Prices, usage: Usage) -> int:
     has the plain price. A token that is of two kinds is priced once: audio that was cached counts as cached, reasoning
     that is audio as audio. Exact but for one rounding, of the sum.
     """
+    long = prices.long_prompt
+    rates = long if long is not None and usage.prompt_tokens > long.above else prices
+    if not usage.prompt_tokens_details and not usage.completion_tokens_details:
+        total = max(0, usage.prompt_tokens) * rates.input + max(0, usage.completion_tokens) * rates.output
+        return -(-total // _MILLION)
     cached = written = heard = spoken = thought = 0
     if sent := usage.prompt_tokens_details:
         cached, written, heard = _count(sent.cached_tokens), _count(sent.cache_write_tokens), _count(sent.audio_tokens)
@@ -33,8 +38,6 @@ def cost_nano_usd(prices: Prices, usage: Usage) -> int:
     if got := usage.completion_tokens_details:
         spoken, thought = _count(got.audio_tokens), _count(got.reasoning_tokens)
         thought = min(thought, max(0, usage.completion_tokens - spoken))
-    long = prices.long_prompt
-    rates = long if long is not None and usage.prompt_tokens > long.above else prices
     audio_in = rates.input if prices.audio_input is None else prices.audio_input
     audio_out = rates.output if prices.audio_output is None else prices.audio_output
     reasoning = rates.output if prices.reasoning is None else prices.reasoning

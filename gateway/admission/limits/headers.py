@@ -1,5 +1,6 @@
 """`x-ratelimit-*`, as OpenAI's API sends them."""
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -36,12 +37,16 @@ def headers(rules: Sequence[LimitRule], readings: Sequence[Reading], now_ms: int
 
 
 def duration(milliseconds: int) -> str:
-    """Return a time as OpenAI writes it: `12ms`, `8.64s`, `6m0s`, `24h0m0s`."""
-    if 0 < milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, rest = divmod(milliseconds, 60_000)
-    seconds = f"{rest / 1000:g}s"
-    if not minutes:
-        return seconds
+    """Return a time as OpenAI writes it: `12ms`, `8.64s`, `6m0s`, `24h0m0s`. From a minute on it is in whole seconds,
+    rounded up.
+    """
+    if milliseconds >= 60_000:
+        return _clock(-(-milliseconds // 1000))
+    return f"{milliseconds}ms" if 0 < milliseconds < 1000 else f"{milliseconds / 1000:g}s"
+
+
+@functools.lru_cache(maxsize=256)  # for a second at a time, every answer says the same of a window
+def _clock(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes}m{seconds}" if hours else f"{minutes}m{seconds}"
+    return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s"

@@ -201,7 +201,7 @@ def test_the_longest_window_speaks_for_rules_with_as_much_left(longest_first: bo
         (1_000, "1s"),
         (8_640, "8.64s"),
         (59_999, "59.999s"),
-        (86_400, "1m26.4s"),
+        (86_400, "1m27s"),
         (360_000, "6m0s"),
         (3_600_000, "1h0m0s"),
         (86_400_000, "24h0m0s"),
