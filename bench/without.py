@@ -58,8 +58,8 @@ class _Admission:
 
 
 def _without_headers() -> None:
-    _replace(permit, "headers", lambda *_standing: ())
-    _replace(base, "answer_pairs", lambda _record: ())
+    _replace(permit, "headers", lambda *_standing: "")
+    _replace(base, "answer_headers", lambda _record: "")
 
 
 def _without_all() -> None:

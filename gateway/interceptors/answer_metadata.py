@@ -6,7 +6,7 @@ out with the first message, never earlier: a call that fails before that must st
 
 from typing import Any, Final
 
-from gateway.admission.limits.headers import Pairs, duration
+from gateway.admission.limits.headers import Pairs, duration, pairs
 from gateway.admission.quota import dollars
 from gateway.errors import GatewayError
 from gateway.telemetry.record import CallRecord
@@ -14,23 +14,31 @@ from gateway.telemetry.record import CallRecord
 _LIMITED: Final = ("requests", "tokens")
 
 
+def answer_headers(record: CallRecord) -> str:
+    """Return what is known now, as in a query: the limits, and the cost once the call is settled, which a stream is at
+    its end.
+    """
+    limits, cost = record.rate_limits, _cost(record)
+    return f"{limits}&{cost}" if limits and cost else limits or cost
+
+
 def answer_pairs(record: CallRecord) -> Pairs:
-    """Return what is known now: the limits, and the cost once the call is settled, which a stream is at its end."""
-    return record.rate_limits + cost_pairs(record)
+    """Return the same headers one by one."""
+    return pairs(answer_headers(record))
 
 
 def cost_pairs(record: CallRecord) -> Pairs:
     """Return `x-cost-usd` and the tokens, once the call is settled."""
+    return pairs(_cost(record))
+
+
+def _cost(record: CallRecord) -> str:
     if record.cost_nano is None:
-        return ()
-    cost = (("x-cost-usd", dollars(record.cost_nano)),)
-    if record.usage is None:
+        return ""
+    cost = f"x-cost-usd={dollars(record.cost_nano)}"
+    if (usage := record.usage) is None:
         return cost
-    return (
-        *cost,
-        ("x-prompt-tokens", str(record.usage.prompt_tokens)),
-        ("x-completion-tokens", str(record.usage.completion_tokens)),
-    )
+    return f"{cost}&x-prompt-tokens={usage.prompt_tokens}&x-completion-tokens={usage.completion_tokens}"
 
 
 def refusal_pairs(error: GatewayError) -> Pairs:

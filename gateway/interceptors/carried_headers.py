@@ -12,17 +12,16 @@ from urllib.parse import quote
 
 from google.api.httpbody_pb2 import HttpBody
 
-from gateway.admission.limits.headers import Pairs
-
 _PARAMETER: Final = "llmgateway-headers"
 
 
-def carry(body: HttpBody, own: Pairs, vendor: Mapping[str, str]) -> None:
+def carry(body: HttpBody, own: str, vendor: Mapping[str, str]) -> None:
     """Have Envoy make headers of the answer that `body` begins.
 
-    The gateway's `own` are words, numbers and times; the vendor's values are percent-encoded. Of the same name the own
-    one counts, which comes last.
+    The gateway's `own` are written already; the vendor's values are percent-encoded. Of the same name the own one
+    counts, which comes last.
     """
-    pairs = [f"{name}={quote(value, safe='')}" for name, value in vendor.items()] if vendor else []
-    pairs += [f"{name}={value}" for name, value in own]
-    body.content_type = f'{body.content_type}; {_PARAMETER}="{"&".join(pairs)}"'
+    if vendor:
+        of_vendor = "&".join([f"{name}={quote(value, safe='')}" for name, value in vendor.items()])
+        own = f"{of_vendor}&{own}" if own else of_vendor
+    body.content_type = f'{body.content_type}; {_PARAMETER}="{own}"'

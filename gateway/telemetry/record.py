@@ -50,5 +50,5 @@ class CallRecord(msgspec.Struct, kw_only=True):
     vendor_headers: dict[str, str] = {}
     """Headers of the provider's answer that the caller gets too."""
     observer: CallObserver = NO_OBSERVER
-    rate_limits: tuple[tuple[str, str], ...] = ()
-    """`x-ratelimit-*`, as the limits stood right after this call was let in."""
+    rate_limits: str = ""
+    """`x-ratelimit-*`, as the limits stood right after this call was let in, written as in a query."""
