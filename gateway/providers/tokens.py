@@ -6,11 +6,14 @@ from typing import Any, Final
 
 import bpe_openai._bindings
 
+from gateway.recent import Recent
+
 ENCODING: Final = "o200k_base"
 _LONG: Final = 4096
 """Characters from which a text is counted as a whole: its beginning brings the tables near for the rest."""
 _LONG_WORD: Final = 32
-_WORDS_KEPT: Final = 16_384
+"""Longer words are not kept: they hardly come again."""
+_WORDS_KEPT: Final = 8192
 _NO_WORD: Final = 1 << 32
 """Counted for what has white space at an end, or is nothing: the vocabulary has tokens for several spaces."""
 
@@ -65,22 +68,18 @@ def _counted(text: str) -> int:
     return count
 
 
-class _Words(dict[str, int]):
-    """The tokens of words, each with `before` in front of it; the latest thousands are kept."""
-
-    __slots__ = ("_before",)
+class _Words(Recent[str, int]):
+    """The tokens of words, each with `before` in front of it."""
 
     def __init__(self, before: str) -> None:
-        super().__init__()
+        super().__init__(_WORDS_KEPT)
         self._before = before
 
     def __missing__(self, word: str) -> int:
+        if (known := self.recall(word)) is not None:
+            return known
         count = _counted(self._before + word) if word and word == word.strip() else _NO_WORD
-        if len(word) <= _LONG_WORD:
-            if len(self) >= _WORDS_KEPT:
-                self.clear()
-            self[word] = count
-        return count
+        return count if len(word) > _LONG_WORD else self.keep(word, count)
 
 
 _FIRST: Final = _Words("")

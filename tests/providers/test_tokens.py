@@ -1,0 +1,31 @@
+"""Counting word by word gives what the vocabulary gives for the whole text."""
+
+from typing import Final
+
+import bpe_openai
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.providers.tokens import ENCODING, count_tokens
+
+_ENCODING: Final = bpe_openai.get_encoding(ENCODING)
+_SPACES: Final = " \n\t\r\x0b\x0c\x1c\x85\xa0\u2003\u2028\u3000"
+_PIECES: Final = st.sampled_from(
+    [" ", "  ", "\n", " \n", "\n ", "\r\n", "a", "The", "end.", "don't", "12345", "({", "漢字", "🙂", "é"]
+)
+
+
+@settings(max_examples=2000, deadline=None, derandomize=True)
+@given(st.text() | st.lists(_PIECES | st.sampled_from(_SPACES), max_size=20).map("".join))
+def test_a_text_counts_what_its_tokens_are(text: str) -> None:
+    """Whatever it is made of, white space of every kind in every place included."""
+    assert count_tokens(text) == len(_ENCODING.encode_ordinary(text))
+
+
+@pytest.mark.parametrize("words", [1, 100, 2000])
+def test_a_text_counts_the_same_again(words: int) -> None:
+    """When its words are known, and when it is too long for that to matter."""
+    text = " ".join(f"word{number} and" for number in range(words))
+
+    assert count_tokens(text) == count_tokens(text) == len(_ENCODING.encode_ordinary(text))
