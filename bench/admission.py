@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import functools
 import gc
+import itertools
 import json
 import tempfile
 import time
@@ -31,10 +32,11 @@ from gateway.state import open_state, open_stored
 from gateway.telemetry.record import CallRecord
 from gateway.wire.completion import Usage
 
-_PROMPT: Final = "The quick brown fox jumps over the lazy dog. " * 4
+_PROMPT: Final = "(NUMBER) " + "The quick brown fox jumps over the lazy dog. " * 4
 _BODY: Final = json.dumps(
     {"model": "gpt-4o", "messages": [{"role": "user", "content": _PROMPT}], "max_tokens": 100}
 ).encode()
+_NUMBERS: Final = itertools.count(100_000_000)
 _LIMITS: Final = LimitSpec(
     requests_per_minute=10**9,
     tokens_per_minute=10**12,
@@ -47,13 +49,22 @@ _FACTS: Final = ModelFacts(prices=Prices(input=2_500_000_000, output=10_000_000_
 _STEP_S: Final = 0.005
 _AT_ONCE: Final = 5
 """Calls at a time where they come without a pause: as many as a step has at 1000 calls a second."""
+_FLUSHED: Final = 10_000
+"""After so many calls the ledger is waited for: without a pause they come faster than it can write them."""
 _USAGE: Final = Usage(prompt_tokens=50, completion_tokens=20, total_tokens=70)
+
+
+def _body() -> bytes:
+    """Return a request that was not there before, so that nothing kept from an earlier one helps."""
+    return _BODY.replace(b"NUMBER", b"%d" % next(_NUMBERS))
 
 
 async def _call(keys: Keys, admission: Admission, key: str, target: Any) -> None:
     caller = await keys.identify(key)
     record = CallRecord()
-    ask = ChatAsk.parse(_BODY, request_id="bench", started=time.monotonic(), timeout=None, record=record, caller=caller)
+    ask = ChatAsk.parse(
+        _body(), request_id="bench", started=time.monotonic(), timeout=None, record=record, caller=caller
+    )
     permit, targets = admission.admit(ask.facts(60.0), [target])
     async with permit:
         await permit.use(targets[0])
@@ -62,7 +73,7 @@ async def _call(keys: Keys, admission: Admission, key: str, target: Any) -> None
 
 
 async def _parse() -> None:
-    ChatAsk.parse(_BODY, request_id="bench", started=time.monotonic(), timeout=None, record=CallRecord())
+    ChatAsk.parse(_body(), request_id="bench", started=time.monotonic(), timeout=None, record=CallRecord())
     await asyncio.sleep(0)
 
 
@@ -76,6 +87,8 @@ async def _paced(
         due = int(elapsed * rate) - count if rate else _AT_ONCE
         await asyncio.gather(*(work() for _ in range(due)))
         count += due
+        if not rate and not count % _FLUSHED:
+            await finish()
         await asyncio.sleep(_STEP_S if rate else 0)
     await finish()
     own, cpu = time.thread_time() - own, time.process_time() - cpu
