@@ -221,3 +221,23 @@ def test_media_count_as_the_largest_they_can_be(part: dict[str, Any], model: str
 def test_gpt_oss_adds_its_system_message() -> None:
     """gpt-oss's format has one of its own, of 68 tokens and 16 more with tools."""
     assert bound(user("hi"), model="openai/gpt-oss-120b") - bound(user("hi")) >= 84
+
+
+@pytest.mark.parametrize("first", ["openai/gpt-4o", "vendor/unknown"])
+def test_what_was_measured_for_one_vocabulary_is_not_taken_for_another(first: str) -> None:
+    """A text that came before counts what it would as a new one, whichever model it came for."""
+    text = f"Before {first}, in 2024: \u00e9t\u00e9"
+    count = count_tokens(text)
+    bound(user(text), model=first)
+
+    assert bound(user(text)) - FRAME == count
+    more = count + -(-count // 2) + sum(letter in "0123456789" for letter in text) + 2
+    assert bound(user(text), model="vendor/unknown") - FRAME == min(len(text.encode()), more)
+
+
+def test_a_text_over_what_is_left_to_count_has_its_bytes() -> None:
+    """Also where its characters are fewer than that, and where it was counted before."""
+    text = "\u00e9" * (EXACT_BYTES // 2)
+
+    assert bound(user(text)) < EXACT_BYTES
+    assert bound(user("a"), user(text)) - bound(user("a")) - PER_MESSAGE == len(text.encode())

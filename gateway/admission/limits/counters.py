@@ -64,6 +64,9 @@ class FixedCounter:
         if delta > 0 or start in self._others:
             self._others[start] = max(0, self._others.get(start, 0) + delta)
 
+    def room_mark(self, amount: int, need: int) -> int:
+        return 0
+
     def _turn_to(self, now_ms: int) -> None:
         if self._used:
             self._others[self._start] = self._used
@@ -71,9 +74,6 @@ class FixedCounter:
         self._used = self._others.pop(self._start, 0)
         if len(self._others) > _KEPT_WINDOWS:
             del self._others[max(self._others, key=lambda start: abs(start - self._start))]
-
-    def room_mark(self, amount: int, need: int) -> int:
-        return 0
 
 
 class SlidingCounter:
