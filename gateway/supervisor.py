@@ -29,6 +29,7 @@ from gateway.envoy import (
 )
 from gateway.memory import keep_small
 from gateway.open_files import affordable
+from gateway.telemetry.forwarding import forwarded_lines
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.page import metrics_page, workers_page
 from gateway.workers import (
@@ -221,7 +222,7 @@ async def _start_envoy(
     config.write_text(render(known), "utf-8")
     process = await asyncio.create_subprocess_exec(
         str(envoy_binary()), "-c", str(config), "--concurrency", str(len(workers.sockets)), "--disable-hot-restart",
-        "--log-level", "warn", "--file-flush-interval-msec", "100",
+        "--log-level", "warn", "--file-flush-interval-msec", "100", stdout=stack.enter_context(forwarded_lines()),
         env=envoy_environment(os.environ), start_new_session=True, preexec_fn=die_with_parent,
     )  # fmt: skip
     stack.push_async_callback(stop_process, process, 0)

@@ -33,7 +33,11 @@ _FORMATS: Final[dict[str, dict[str, Any]]] = {
 
 
 def refusals(settings: EnvoySettings) -> list[dict[str, Any]]:
-    """Return the access log of a listener: on standard error, as the workers'. Empty if nothing is to be logged."""
+    """Return the access log of a listener. Empty if nothing is to be logged.
+
+    It goes to standard output, by itself: Envoy writes it in pieces that may end within a line, and what it has to say
+    of itself to standard error.
+    """
     if settings.log_format == "none":
         return []
     return [
@@ -49,7 +53,7 @@ def refusals(settings: EnvoySettings) -> list[dict[str, Any]]:
                 }
             },
             "typed_config": {
-                "@type": type_url("access_loggers.stream.v3.StderrAccessLog"),
+                "@type": type_url("access_loggers.stream.v3.StdoutAccessLog"),
                 "log_format": _FORMATS[settings.log_format],
             },
         }

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import sys
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from select import PIPE_BUF
 from typing import Any, BinaryIO, Final
@@ -55,8 +56,7 @@ class LineWriter:
     """Writes lines to a file in batches: a write for each one would be most of what a log line costs.
 
     A line waits at most `DELAY_S` while an event loop runs; without a loop, and from level warning on, it is written at
-    once. A process that is killed loses what waits. Envoy and other workers may write to the same pipe: only up to
-    `PIPE_BUF` bytes the kernel keeps together.
+    once. A process that is killed loses what waits.
     """
 
     DELAY_S: Final = 0.1
@@ -89,18 +89,24 @@ class LineWriter:
     def flush(self) -> None:
         """Write what waits."""
         waiting, self._waiting = self._waiting, []
-        piece = b""
-        for line in waiting:
-            if piece and len(piece) + len(line) >= PIPE_BUF:
-                self._write(piece)
-                piece = b""
-            piece += line + b"\n"
-        if piece:
-            self._write(piece)
+        for piece in pieces(waiting):
+            self._file.write(piece)
+            self._file.flush()
 
-    def _write(self, piece: bytes) -> None:
-        self._file.write(piece)
-        self._file.flush()
+
+def pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what to write at once of `lines`, which come without line breaks: as many as a pipe keeps together.
+
+    Several processes write to the same pipe, and up to `PIPE_BUF` bytes no other comes in between.
+    """
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) >= PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line + b"\n"
+    if piece:
+        yield piece
 
 
 def _encode(event: dict[str, Any], **_: Any) -> bytes:

@@ -75,6 +75,12 @@ class GatewayProcess:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in children if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
 
+    @asynccontextmanager
+    async def unread(self) -> AsyncIterator[None]:
+        """Nobody reads what it writes until the block is left."""
+        async with self._written:
+            yield
+
     async def read(self, output: asyncio.StreamReader) -> None:
         async for line in output:
             async with self._written:
