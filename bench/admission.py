@@ -66,7 +66,7 @@ async def _call(keys: Keys, admission: Admission, key: str, target: Any) -> None
         _body(), request_id="bench", started=time.monotonic(), timeout=None, record=record, caller=caller
     )
     permit, targets = admission.admit(ask.facts(60.0), [target])
-    async with permit:
+    with permit:
         await permit.use(targets[0])
         await asyncio.sleep(0)
         record.usage = _USAGE

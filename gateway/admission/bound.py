@@ -15,6 +15,7 @@ each byte beyond ASCII's. Measured with cl100k (GPT-4) and voyage-3 on 18 langua
 their count and at most 5 times it, 1.5 times for English; the error of other vocabularies is not known.
 """
 
+import functools
 from typing import Any, Final
 
 import msgspec
@@ -24,13 +25,14 @@ from gateway.admission.media_bound import PAST_AUDIO, media_bound
 from gateway.providers.tokens import count_tokens
 from gateway.recent import Recent
 from gateway.wire.chat import (
-    AssistantMessage,
     ChatRequest,
+    DeveloperMessage,
     FunctionCall,
     FunctionMessage,
     FunctionToolCall,
     Message,
     RefusalPart,
+    SystemMessage,
     TextFormat,
     TextPart,
     ToolCall,
@@ -83,8 +85,8 @@ _O200K: Final = (
 
 def prompt_bound(request: ChatRequest) -> int:
     """Return the most tokens that the prompt of `request` can have."""
-    model = request.model.rpartition("/")[2].lower()
-    text = _Text(known=model.startswith(_O200K))
+    model, known = _family(request.model)
+    text = _Text(known=known)
     names: dict[str, str] = {}
     total = REPLY
     for message in request.messages:
@@ -96,6 +98,13 @@ def prompt_bound(request: ChatRequest) -> int:
             written = _json(extra)
             total += EXTRA + text.bound(written) + _separators(written)
     return total + (GPT_OSS if "gpt-oss" in model else 0)
+
+
+@functools.lru_cache(maxsize=1024)
+def _family(name: str) -> tuple[str, bool]:
+    """Return a model's own name in small letters, and whether its vocabulary is known."""
+    model = name.rpartition("/")[2].lower()
+    return model, model.startswith(_O200K)
 
 
 class _Text:
@@ -112,7 +121,8 @@ class _Text:
         if len(text) > self._exact_left:
             self._exact_left = 0
             return len(text.encode("utf-8", "surrogatepass"))
-        size, count, other = _MEASURED.get(hash(text)) or _measure(text)
+        key = hash(text)
+        size, count, other = _MEASURED.get(key) or _measure(key, text)
         if size > self._exact_left:
             self._exact_left = 0
             return size
@@ -126,35 +136,36 @@ class _Text:
         return max(sum(map(self.bound, texts)), self.bound("".join(texts))) + len(texts)
 
 
-def _measure(text: str) -> tuple[int, int, int]:
+def _measure(key: int, text: str) -> tuple[int, int, int]:
     """Return the UTF-8 bytes of a text, its tokens, and the most that it has in another vocabulary.
 
     They are kept, since a conversation sends all that was said before with each request. Nothing is kept of the text
     but a hash with a secret of this process, of 64 bits: a new text is taken for another once in 10**15 times.
     """
-    if (known := _MEASURED.recall(hash(text))) is not None:
-        return known
+    if (known := _MEASURED.older.get(key)) is not None:
+        return _MEASURED.keep(key, known)
     data = text.encode("utf-8", "surrogatepass")
     size, count = len(data), count_tokens(text)
     digits = size - len(data.translate(None, b"0123456789"))
-    return _MEASURED.keep(hash(text), (size, count, min(size, count + -(-count // 2) + digits + size - len(text))))
+    return _MEASURED.keep(key, (size, count, min(size, count + -(-count // 2) + digits + size - len(text))))
+
+
+_PLAIN: Final = (UserMessage, SystemMessage, DeveloperMessage)  # a union would be made anew for each message
 
 
 def _message(message: Message, text: _Text, names: dict[str, str], model: str) -> int:
     """Return the most tokens of a message. `names` of tools by the ids of their calls grow from one to the next."""
     content = message.content
     total = PER_MESSAGE + (text.bound(content) if isinstance(content, str) else _parts(content, text, model))
-    if isinstance(message, UserMessage):
-        return total if message.name is None else total + PER_NAME + text.bound(message.name)
+    if isinstance(message, _PLAIN):
+        total += 0 if message.name is None else PER_NAME + text.bound(message.name)
+        return total if isinstance(message, UserMessage) else total + INSTRUCTIONS
     if isinstance(message, ToolMessage):
         name = names.get(message.tool_call_id)
         return total + PER_CALL + (UNKNOWN_NAME if name is None else text.bound(name))
     if isinstance(message, FunctionMessage):
         return total + PER_CALL + text.bound(message.name)
-    if message.name is not None:
-        total += PER_NAME + text.bound(message.name)
-    if not isinstance(message, AssistantMessage):
-        return total + INSTRUCTIONS
+    total += 0 if message.name is None else PER_NAME + text.bound(message.name)
     total += CHANNEL + sum(text.bound(part) for part in (message.refusal, message.reasoning_content) if part)
     total += PAST_AUDIO if message.audio is not None else 0
     for call in message.tool_calls or ():

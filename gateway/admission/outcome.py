@@ -11,7 +11,7 @@ from gateway.storage.records import State, UsageSource
 from gateway.wire.completion import Usage
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """How a call ended. A released one used nothing."""
 
     state: State

@@ -24,10 +24,11 @@ def nano_dollars(amount: str | float) -> int:
 
 
 def dollars(nano: int) -> str:
-    """Return nano-dollars as dollars, with at least cents and without needless zeros."""
-    sign, nano = ("-" if nano < 0 else ""), abs(nano)
-    fraction = f"{nano % NANO:09d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{nano // NANO}.{fraction}"
+    """Return nano-dollars as dollars, exactly, with at least cents and without needless zeros."""
+    if nano < 0:
+        return "-" + dollars(-nano)
+    digits = str(nano).rjust(10, "0")
+    return f"{digits[:-9]}.{digits[-9:-7]}{digits[-7:].rstrip('0')}"
 
 
 def overlay(spec: LimitSpec, defaults: LimitSpec) -> LimitSpec:

@@ -40,7 +40,7 @@ class WholeAnswers:
         targets = ask.targets(self._catalog)
         ask.record.observer.asked(ask.body)
         permit, targets = self._admission.admit(ask.facts(deadline - time.monotonic()), targets)
-        async with permit:
+        with permit:
             answer = first_success(
                 permit, targets, attempt, max_retries=self._times.max_retries, deadline=deadline, record=ask.record
             )

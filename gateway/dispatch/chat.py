@@ -62,31 +62,30 @@ class ChatDispatcher:
         targets = ask.targets(self._catalog)
         ask.record.observer.asked(ask.body)
         permit, targets = self._admission.admit(ask.facts(deadline - time.monotonic(), streams=True), targets)
-        async with permit:
-            with SilenceLimit() as silence, self._lifecycle.waiting(silence):
-                retries = self._limits.max_retries
-                target, blocks, block = await first_success(
-                    permit, targets, attempt, max_retries=retries, deadline=first_deadline, record=ask.record
-                )
-                ask.record.first_token_s = time.monotonic() - ask.started
-                meter = StreamMeter(show_usage=ask.request.wants_usage)
-                permit.generated = meter.generated
-                try:
-                    while True:
-                        shown = meter.take(block)
-                        ask.record.usage = meter.usage
-                        if whole := block.endswith(DONE):
-                            permit.finish()
-                        if shown:
-                            ask.record.observer.answered(shown)
-                            yield shown
-                        if whole:
-                            await anext(blocks, None)  # lets the provider hand its connection back
-                            return
-                        limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)
-                        block = await self._next(blocks, silence, limit, deadline, target)
-                finally:
-                    await blocks.aclose()
+        with permit, SilenceLimit() as silence, self._lifecycle.waiting(silence):
+            retries = self._limits.max_retries
+            target, blocks, block = await first_success(
+                permit, targets, attempt, max_retries=retries, deadline=first_deadline, record=ask.record
+            )
+            ask.record.first_token_s = time.monotonic() - ask.started
+            meter = StreamMeter(show_usage=ask.request.wants_usage)
+            permit.generated = meter.generated
+            try:
+                while True:
+                    shown = meter.take(block)
+                    ask.record.usage = meter.usage
+                    if whole := block.endswith(DONE):
+                        permit.finish()
+                    if shown:
+                        ask.record.observer.answered(shown)
+                        yield shown
+                    if whole:
+                        await anext(blocks, None)  # lets the provider hand its connection back
+                        return
+                    limit = min(time.monotonic() + self._limits.stream_idle_s, deadline)
+                    block = await self._next(blocks, silence, limit, deadline, target)
+            finally:
+                await blocks.aclose()
 
     async def _next(
         self, blocks: AsyncGenerator[Block], silence: SilenceLimit, limit: float, deadline: float, target: Target

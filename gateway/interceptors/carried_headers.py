@@ -19,9 +19,10 @@ def carry(body: HttpBody, own: str, vendor: Mapping[str, str]) -> None:
     """Have Envoy make headers of the answer that `body` begins.
 
     The gateway's `own` are written already; the vendor's values are percent-encoded. Of the same name the own one
-    counts, which comes last.
+    counts.
     """
     if vendor:
-        of_vendor = "&".join([f"{name}={quote(value, safe='')}" for name, value in vendor.items()])
-        own = f"{of_vendor}&{own}" if own else of_vendor
+        known = f"&{own}"
+        others = [f"{name}={quote(value, safe='')}" for name, value in vendor.items() if f"&{name}=" not in known]
+        own = "&".join([*others, own] if own else others)
     body.content_type = f'{body.content_type}; {_PARAMETER}="{own}"'

@@ -11,7 +11,7 @@ from gateway.recent import Recent
 ENCODING: Final = "o200k_base"
 _LONG: Final = 4096
 """Characters from which a text is counted as a whole: its beginning brings the tables near for the rest."""
-_LONG_WORD: Final = 32
+_LONG_WORD: Final = 64
 """Longer words are not kept: they hardly come again."""
 _WORDS_KEPT: Final = 8192
 _NO_WORD: Final = 1 << 32
@@ -76,8 +76,8 @@ class _Words(Recent[str, int]):
         self._before = before
 
     def __missing__(self, word: str) -> int:
-        if (known := self.recall(word)) is not None:
-            return known
+        if (known := self.older.get(word)) is not None:
+            return self.keep(word, known)
         count = _counted(self._before + word) if word and word == word.strip() else _NO_WORD
         return count if len(word) > _LONG_WORD else self.keep(word, count)
 

@@ -27,7 +27,7 @@ def _written(days: int) -> int:
     return int((_EPOCH + dt.timedelta(days=days)).strftime("%Y%m%d"))
 
 
-class Reservation(Struct, frozen=True, array_like=True, tag="r"):
+class Reservation(Struct, frozen=True, array_like=True, tag="r", gc=False):
     """A call that starts. `lease_until` is when it is over for certain; times are Unix milliseconds."""
 
     id: str
@@ -48,7 +48,7 @@ class Reservation(Struct, frozen=True, array_like=True, tag="r"):
     price_source: str
 
 
-class Settlement(Struct, frozen=True, array_like=True, tag="s"):
+class Settlement(Struct, frozen=True, array_like=True, tag="s", gc=False):
     """A call that ended: `released` when it failed before any token."""
 
     id: str

@@ -34,6 +34,22 @@ def test_dollars_read_back(nano: int) -> None:
     assert nano_dollars(dollars(nano)) == nano
 
 
+@pytest.mark.parametrize(
+    ("nano", "text"),
+    [
+        (0, "0.00"),
+        (1, "0.000000001"),
+        (10**9, "1.00"),
+        (1_250_000_000, "1.25"),
+        (12_345 * 10**9, "12345.00"),
+        (-1, "-0.000000001"),
+    ],
+)
+def test_dollars_show_every_nano_dollar(nano: int, text: str) -> None:
+    """Cents at least, and no zeros behind them."""
+    assert dollars(nano) == text
+
+
 @settings(derandomize=True)
 @given(st.integers(0, 13_569_465_600_000))
 def test_the_day_is_the_calendar_s(ms: int) -> None:

@@ -65,12 +65,13 @@ class FixedCounter:
             self._others[start] = max(0, self._others.get(start, 0) + delta)
 
     def room_mark(self, amount: int, need: int) -> int:
-        return 0
+        return self.mark
 
     def _turn_to(self, now_ms: int) -> None:
         if self._used:
             self._others[self._start] = self._used
         self._start, self._end = calendar(self._window, now_ms)
+        self.mark = self._end
         self._used = self._others.pop(self._start, 0)
         if len(self._others) > _KEPT_WINDOWS:
             del self._others[max(self._others, key=lambda start: abs(start - self._start))]

@@ -8,12 +8,12 @@ import functools
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.admission.limits.model import LimitRule, Reading
+from gateway.admission.limits.model import MAX_AMOUNT, LimitRule, Metric, Reading
 from gateway.admission.limits.windows import LENGTH_MS
 
 Pairs = tuple[tuple[str, str], ...]
 
-_COUNTED: Final = ("requests", "tokens")
+_COUNTED: Final[tuple[Metric, ...]] = ("requests", "tokens")
 
 
 def pairs(written: str) -> Pairs:
@@ -21,26 +21,44 @@ def pairs(written: str) -> Pairs:
     return tuple((name, value) for name, _, value in (each.partition("=") for each in written.split("&") if each))
 
 
-def headers(rules: Sequence[LimitRule], readings: Sequence[Reading], now_ms: int) -> str:
+def headers(rules: tuple[LimitRule, ...], readings: Sequence[Reading], now_ms: int) -> str:
     """Return `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` for the rules that count those.
 
     Of several rules the one with least left speaks, whatever its window, for it refuses first; of those with as much
     left, one of the longest window.
     """
-    tightest: dict[str, tuple[int, int, LimitRule, Reading]] = {}
-    for rule, reading in zip(rules, readings, strict=True):
-        if rule.metric in _COUNTED and rule.window is not None:
-            left, length = rule.amount - reading.used, LENGTH_MS[rule.window]
-            known = tightest.get(rule.metric)
-            if known is None or left < known[0] or (left == known[0] and length > known[1]):
-                tightest[rule.metric] = left, length, rule, reading
-    return "&".join(
-        [
-            f"x-ratelimit-limit-{metric}={rule.amount}&x-ratelimit-remaining-{metric}={max(0, left)}"
-            f"&x-ratelimit-reset-{metric}={duration(rule.reset_ms(reading, now_ms))}"
-            for metric, (left, _, rule, reading) in tightest.items()
-        ]
-    )
+    written = ""
+    for places in _counting(rules):
+        tightest, left = places[0], MAX_AMOUNT + 1
+        for place in places:
+            at = place[0]
+            still = rules[at].amount - readings[at].used
+            if still < left:
+                tightest, left = place, still
+        at, limit, reset = tightest
+        told = f"{limit}{max(0, left)}{reset}{duration(rules[at].reset_ms(readings[at], now_ms))}"
+        written = f"{written}&{told}" if written else told
+    return written
+
+
+@functools.lru_cache(maxsize=4096)
+def _counting(rules: tuple[LimitRule, ...]) -> tuple[tuple[tuple[int, str, str], ...], ...]:
+    """Return, for each metric, its rules with a window, that of the longest first.
+
+    Of each: its place among `rules`, and what is written before what is left, and behind that.
+    """
+    found = []
+    for metric in _COUNTED:
+        windows = {at: rule.window for at, rule in enumerate(rules) if rule.metric == metric and rule.window}
+        longest_first = sorted(windows, key=lambda at: -LENGTH_MS[windows[at]])
+        reset = f"&x-ratelimit-reset-{metric}="
+        found.append(
+            tuple(
+                (at, f"x-ratelimit-limit-{metric}={rules[at].amount}&x-ratelimit-remaining-{metric}=", reset)
+                for at in longest_first
+            )
+        )
+    return tuple(places for places in found if places)
 
 
 def duration(milliseconds: int) -> str:

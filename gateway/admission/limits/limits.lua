@@ -4,7 +4,7 @@
 -- KEYS[1] is the mark that the counts are whole; KEYS[2..] hold one count a rule.
 -- ARGV[1]: mode, now (ms), grant, and the rules: kind, amount, need, a, b, lease end (ms), time to live (ms). All of it
 -- is one MessagePack value, because a client spends more on fifty arguments than on all else.
---   kind fixed: a string; its key names the window.
+--   kind fixed: a string; its key names the window. a = its end.
 --   kind sliding: a hash of slices. a = the current slice, b = slices a window.
 --   kind bucket: a hash of used, rest, since. a = the current tick, b = ticks a window.
 --   kind lease: a sorted set of grants by the end of their lease.
@@ -50,7 +50,7 @@ end
 
 local read = {
   fixed = function(r)
-    r.used, r.mark = tonumber(redis.call('GET', r.key) or 0), 0
+    r.used, r.mark = tonumber(redis.call('GET', r.key) or 0), r.a
   end,
   sliding = function(r)
     r.used, r.slices, r.outside = 0, {}, {}

@@ -53,7 +53,7 @@ class MemoryLimiter:
             Reading(counter.add(now, amount, need, grant, lease_end) if need else used, counter.mark)
             for counter, amount, need, used in counted
         ]
-        return Grant(id=grant, rules=tuple(rules), charge=charge, at_ms=now, readings=readings)
+        return Grant(grant, tuple(rules), charge, now, readings)
 
     def settle(self, grant: Grant, actual: Charge) -> Awaitable[None]:
         """See `Limiter`."""

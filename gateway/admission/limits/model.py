@@ -5,7 +5,7 @@ from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
-from gateway.admission.limits.windows import Window, calendar, refill_ms, slice_end
+from gateway.admission.limits.windows import Window, refill_ms, slice_end
 
 Scope = Literal["key", "project", "provider", "gateway"]
 Metric = Literal["requests", "tokens", "concurrent", "spend_nano"]
@@ -16,11 +16,12 @@ MAX_AMOUNT: Final = 2**52
 doubles."""
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, gc=False):
     """A rule's count at one moment.
 
-    `mark` tells when it changes: for a sliding window the newest slice in use (in a refusal: the slice whose leaving
-    makes room), for a token bucket the rest of its last division, for concurrent calls the end of the first lease.
+    `mark` tells when it changes: for a calendar window its end, for a sliding window the newest slice in use (in a
+    refusal: the slice whose leaving makes room), for a token bucket the rest of its last division, for concurrent calls
+    the end of the first lease.
     """
 
     used: int
@@ -65,16 +66,14 @@ class LimitRule(Struct, frozen=True, kw_only=True, cache_hash=True):
         return self._free_ms(reading, reading.used, now_ms) if reading.used else 0
 
     def _free_ms(self, reading: Reading, missing: int, now_ms: int) -> int:
-        if self.window is None:
+        if self.window is None or self.strategy == "fixed":
             return max(0, reading.mark - now_ms)
-        if self.strategy == "fixed":
-            return calendar(self.window, now_ms)[1] - now_ms
         if self.strategy == "sliding":
             return slice_end(self.window, reading.mark) - now_ms
         return refill_ms(self.window, self.amount, missing, reading.mark)
 
 
-class Charge(Struct, frozen=True, kw_only=True):
+class Charge(Struct, frozen=True, kw_only=True, gc=False):
     """What a call uses: the upper bound when it is reserved, the actual when it is settled. All zero or more."""
 
     requests: int = 1
@@ -123,7 +122,7 @@ def standings(rules: Sequence[LimitRule], readings: Sequence[Reading], now_ms: i
     return [Standing(rule, reading, now_ms) for rule, reading in zip(rules, readings, strict=True)]
 
 
-class Grant(Struct, kw_only=True, eq=False):
+class Grant(Struct, eq=False, gc=False):
     """A reservation that a limiter made at `at_ms` (Unix time). Only the limiter reads or changes its fields."""
 
     id: str

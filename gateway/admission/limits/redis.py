@@ -136,7 +136,7 @@ class RedisLimiter:
         readings = _readings(answer)
         if not answer[0]:
             raise refusal(rules, readings, charge, now)
-        return Grant(id=grant, rules=rules, charge=charge, at_ms=now, readings=readings)
+        return Grant(grant, rules, charge, now, readings)
 
     async def _settle(self, grant: Grant, rules: Sequence[LimitRule], actual: Charge) -> None:
         now = self._now()
@@ -227,7 +227,8 @@ def _row(rule: LimitRule, need: int, at: int, now: int, lease_end: int) -> tuple
         return ("lease", rule.amount, need, 0, 0, lease_end, 0)
     length = LENGTH_MS[rule.window]
     if rule.strategy == "fixed":
-        return ("fixed", rule.amount, need, 0, 0, 0, calendar(rule.window, at)[1] - at + length)
+        end = calendar(rule.window, at)[1]
+        return ("fixed", rule.amount, need, end, 0, 0, end - at + length)
     if rule.strategy == "sliding":
         return ("sliding", rule.amount, need, slice_of(rule.window, at), SLICES, 0, 2 * length)
     return ("bucket", rule.amount, need, tick_of(rule.window, now), ticks(rule.window), 0, 2 * length)

@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.admission.limits.headers import duration
 from gateway.admission.limits.model import Charge, LimitRule, Metric, Reading, standings
+from gateway.admission.quota import dollars
 from gateway.errors import GatewayError, QuotaExceeded, RateLimited
 
 CONCURRENT_RETRY_S: Final = 1.0
@@ -68,11 +69,4 @@ def _whom(rule: LimitRule) -> str:
 
 
 def _count(rule: LimitRule, amount: int) -> str:
-    return usd(amount) if rule.metric == "spend_nano" else f"{amount} {_NOUNS[rule.metric]}"
-
-
-def usd(nano: int) -> str:
-    """Return nano-dollars as dollars, exactly, with two to nine decimals."""
-    whole, fraction = divmod(nano, 10**9)
-    decimals = f"{fraction:09}".rstrip("0").ljust(2, "0")
-    return f"${whole}.{decimals}"
+    return f"${dollars(amount)}" if rule.metric == "spend_nano" else f"{amount} {_NOUNS[rule.metric]}"
