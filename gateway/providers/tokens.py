@@ -14,6 +14,7 @@ _LONG: Final = 4096
 _LONG_WORD: Final = 64
 """Longer words are not kept: they hardly come again."""
 _WORDS_KEPT: Final = 8192
+_ANY_DIGIT: Final = bytes.maketrans(b"123456789", b"000000000")
 _NO_WORD: Final = 1 << 32
 """Counted for what has white space at an end, or is nothing: the vocabulary has tokens for several spaces."""
 
@@ -50,10 +51,11 @@ def count_tokens(text: str) -> int:
     """Return how many tokens of `o200k_base` the text has.
 
     The vocabulary never joins what is no white space with a space behind it, so a text falls apart into words. What a
-    word counts is kept: the vocabulary's tables are too large for the CPU to have them at hand from call to call.
+    word counts is kept: the vocabulary's tables are too large for the CPU to have them at hand from call to call. They
+    have every number of up to three digits and join digits with nothing else, so that one digit counts as any other.
     """
     if len(text) <= _LONG:
-        first, *others = text.split(" ")
+        first, *others = text.encode("utf-8", "surrogatepass").translate(_ANY_DIGIT).split(b" ")
         count = _FIRST[first] + sum(map(_BEHIND_A_SPACE.__getitem__, others))
         if count < _NO_WORD:
             return count
@@ -68,17 +70,18 @@ def _counted(text: str) -> int:
     return count
 
 
-class _Words(Recent[str, int]):
-    """The tokens of words, each with `before` in front of it."""
+class _Words(Recent[bytes, int]):
+    """The tokens of words in UTF-8, each with `before` in front of it."""
 
     def __init__(self, before: str) -> None:
         super().__init__(_WORDS_KEPT)
         self._before = before
 
-    def __missing__(self, word: str) -> int:
+    def __missing__(self, word: bytes) -> int:
         if (known := self.older.get(word)) is not None:
             return self.keep(word, known)
-        count = _counted(self._before + word) if word and word == word.strip() else _NO_WORD
+        text = word.decode("utf-8", "surrogatepass")
+        count = _counted(self._before + text) if text and text == text.strip() else _NO_WORD
         return count if len(word) > _LONG_WORD else self.keep(word, count)
 
 

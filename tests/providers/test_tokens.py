@@ -23,6 +23,20 @@ def test_a_text_counts_what_its_tokens_are(text: str) -> None:
     assert count_tokens(text) == len(_ENCODING.encode_ordinary(text))
 
 
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(st.text("0123456789 .,-:/xé٣²५", max_size=40))
+def test_numbers_count_what_their_tokens_are(text: str) -> None:
+    """Whatever digits they have, of other scripts and beside other characters too."""
+    assert count_tokens(text) == len(_ENCODING.encode_ordinary(text))
+
+
+def test_one_digit_counts_as_any_other() -> None:
+    """Every number of up to three digits is a token, and no other token has a digit."""
+    with_digits = {token for token in _ENCODING.token_byte_values() if set(token) & set(b"0123456789")}
+
+    assert with_digits == {b"%0*d" % (length, number) for length in (1, 2, 3) for number in range(10**length)}
+
+
 @pytest.mark.parametrize("words", [1, 100, 2000])
 def test_a_text_counts_the_same_again(words: int) -> None:
     """When its words are known, and when it is too long for that to matter."""
