@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import uvloop
 
+from bench.load import word
 from gateway.admission.admission import Admission
 from gateway.admission.keys import Keys
 from gateway.catalog.entries import ModelFacts, Prices
@@ -32,11 +33,11 @@ from gateway.state import open_state, open_stored
 from gateway.telemetry.record import CallRecord
 from gateway.wire.completion import Usage
 
-_PROMPT: Final = "(NUMBER) " + "The quick brown fox jumps over the lazy dog. " * 4
+_PROMPT: Final = "WORD " + "The quick brown fox jumps over the lazy dog. " * 4
 _BODY: Final = json.dumps(
     {"model": "gpt-4o", "messages": [{"role": "user", "content": _PROMPT}], "max_tokens": 100}
 ).encode()
-_NUMBERS: Final = itertools.count(100_000_000)
+_NUMBERS: Final = itertools.count(time.time_ns() % 10**9)
 _LIMITS: Final = LimitSpec(
     requests_per_minute=10**9,
     tokens_per_minute=10**12,
@@ -56,7 +57,7 @@ _USAGE: Final = Usage(prompt_tokens=50, completion_tokens=20, total_tokens=70)
 
 def _body() -> bytes:
     """Return a request that was not there before, so that nothing kept from an earlier one helps."""
-    return _BODY.replace(b"NUMBER", b"%d" % next(_NUMBERS))
+    return _BODY.replace(b"WORD", word(next(_NUMBERS)).encode())
 
 
 async def _call(keys: Keys, admission: Admission, key: str, target: Any) -> None:

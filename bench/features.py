@@ -1,17 +1,21 @@
 """What limits, ledger and the headers that tell of them cost in the whole gateway (`python -m bench.features`).
 
-The floor, the product, and two copies of it in which parts do nothing (`bench/without.py`) answer 16 callers in turns.
-CPU is of each whole process tree, Envoy included; what a part costs is the difference. Prompts differ from request to
-request, so that nothing that is kept from an earlier one helps. It takes two minutes.
+The floor, the product, and two copies of it in which parts do nothing (`bench/without.py`) answer 16 callers in short
+turns, for the machine has faster and slower minutes. Each round starts them anew, for a process is a little cheaper or
+dearer than another one for all its life. CPU is of each whole process tree, Envoy included; what a part costs is the
+difference. Each prompt is a new one, with a word that was never there before, so that nothing that is kept of earlier
+ones helps with it. It takes three minutes.
 """
 
 import argparse
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
+from bench import cpu
 from bench.processes import Failed
 from bench.scenarios import Scenario
 from bench.targets import PRODUCT, measure, started
@@ -22,6 +26,9 @@ _GATEWAYS: Final = {
     "none": ("bench.without", "all"),
 }
 _TARGETS: Final = ("floor", *_GATEWAYS)
+_TURNS: Final = 8
+_STORED_S: Final = 0.5
+"""After a turn, until the last of its records have reached the database."""
 _TITLES: Final = {
     "floor": "floor",
     "gateway": "everything",
@@ -32,26 +39,37 @@ _TITLES: Final = {
 
 def _measure(rounds: int, requests: int, callers: int) -> dict[str, list[float]]:
     """Return the CPU of a request in microseconds, by target and round."""
-    scenario = Scenario("features", callers, requests)
     taken: dict[str, list[float]] = {name: [] for name in _TARGETS}
+    for number in range(rounds):
+        for name, cpu_s in _round(requests, callers).items():
+            taken[name].append(cpu_s / requests * 1e6)
+        print(f"round {number + 1}/{rounds}", file=sys.stderr)
+    return taken
+
+
+def _round(requests: int, callers: int) -> dict[str, float]:
+    """Return the CPU of all requests of a round in seconds, by target."""
+    scenario = Scenario("features", callers, requests)
+    spent = dict.fromkeys(_TARGETS, 0.0)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as home,
         started(Path(home), _TARGETS, {}, _GATEWAYS) as targets,
     ):
         counted = [target for target in targets if target.counted]
         for target in counted:
-            measure(target, scenario, max(callers, requests // 4), varied=True)
-        for number in range(rounds):
-            for target in counted[:: -1 if number % 2 else 1]:
-                result = measure(target, scenario, requests, varied=True)
-                taken[target.name].append(result.cpu_s / result.requests * 1e6)
-                print(f"round {number + 1}/{rounds} {target.name}", file=sys.stderr)
-    return taken
+            measure(target, scenario, max(callers, requests // 3), varied=True)
+        for turn in range(_TURNS):
+            for target in counted[:: -1 if turn % 2 else 1]:
+                before = cpu.usage(target.process.pid).cpu_s
+                measure(target, scenario, requests // _TURNS, varied=True)
+                time.sleep(_STORED_S)
+                spent[target.name] += cpu.usage(target.process.pid).cpu_s - before
+    return spent
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--requests", type=int, default=4000)
     options.add_argument("--callers", type=int, default=16)
     chosen = options.parse_args()

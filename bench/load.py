@@ -9,6 +9,7 @@ import math
 import random
 import re
 import socket
+import string
 import sys
 import time
 from collections.abc import Sequence
@@ -192,13 +193,22 @@ class _Caller(asyncio.Protocol):
 
 
 def _varied(load: Load) -> list[bytes]:
-    """Return requests for pieces of running text, each with a number that no other has."""
+    """Return requests for pieces of running text, each with a word that no other has."""
     text = " ".join(path.read_text("utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))).split()
     starts = random.Random(1).choices(range(len(text) - _WORDS), k=load.requests)  # needs no secrecy
     number = time.time_ns() % 10**9
     return [
-        _request(load, " ".join((f"({number + at})", *text[start : start + _WORDS]))) for at, start in enumerate(starts)
+        _request(load, " ".join((word(number + at), *text[start : start + _WORDS]))) for at, start in enumerate(starts)
     ]
+
+
+def word(number: int) -> str:
+    """Return a word of small letters, another one for each number."""
+    letters = ""
+    while number:
+        number, letter = divmod(number, 26)
+        letters += string.ascii_lowercase[letter]
+    return letters
 
 
 def _request(load: Load, prompt: str) -> bytes:
