@@ -38,10 +38,12 @@ class MemoryLimiter:
     async def reserve(self, rules: Sequence[LimitRule], charge: Charge, lease_s: float) -> Grant:
         """See `Limiter`."""
         now = self._clock() // 1_000_000
+        if len(self._counters) >= self._sweep_at:
+            self._sweep(now)  # not on the way: a counter of this call would be forgotten before it counts
         needs = _more(charge, NOTHING)
         counted = []
         for rule in rules:
-            counter = self._counters.get(rule) or self._counter(rule, now)
+            counter = self._counters.get(rule) or self._counter(rule)
             need = needs[rule.metric]
             used = counter.used(now, rule.amount)
             if need and used + need > rule.amount:
@@ -64,7 +66,7 @@ class MemoryLimiter:
             for rule in grant.rules:
                 delta = more[rule.metric]
                 if delta:
-                    counter = self._counters.get(rule) or self._counter(rule, now)
+                    counter = self._counters.get(rule) or self._counter(rule)
                     counter.adjust(grant.at_ms, now, rule.amount, delta, grant.id)
         return DONE
 
@@ -83,12 +85,12 @@ class MemoryLimiter:
         for rule in rules:
             need = charge.of(rule.metric)
             if need and rule.window is not None:
-                counter = self._counter(rule, at)
+                counter = self._counter(rule)
                 counter.used(at, rule.amount)
                 counter.add(at, rule.amount, need, "", 0)
 
     def _read(self, rules: Sequence[LimitRule], now: int) -> list[Reading]:
-        counters = [self._counter(rule, now) for rule in rules]
+        counters = [self._counter(rule) for rule in rules]
         return [
             Reading(counter.used(now, rule.amount), counter.mark) for rule, counter in zip(rules, counters, strict=True)
         ]
@@ -96,17 +98,15 @@ class MemoryLimiter:
     def _refusal(self, rules: Sequence[LimitRule], charge: Charge, now: int) -> Exception:
         readings = []
         for rule in rules:
-            counter = self._counter(rule, now)
+            counter = self._counter(rule)
             used, need = counter.used(now, rule.amount), charge.of(rule.metric)
             broken = need and used + need > rule.amount
             readings.append(Reading(used, counter.room_mark(rule.amount, need) if broken else counter.mark))
         return refusal(rules, readings, charge, now)
 
-    def _counter(self, rule: LimitRule, now: int) -> Counter:
+    def _counter(self, rule: LimitRule) -> Counter:
         counter = self._counters.get(rule)
         if counter is None:
-            if len(self._counters) >= self._sweep_at:
-                self._sweep(now)
             subject = (rule.scope, rule.scope_id, rule.metric, rule.window or "", rule.strategy)
             counter = self._by_subject.setdefault(subject, counter_for(rule))
             self._counters[rule] = counter

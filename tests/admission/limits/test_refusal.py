@@ -240,3 +240,14 @@ async def test_idle_rules_are_forgotten() -> None:
 
     assert len(limiter._counters) < 1_500
     assert [standing.used for standing in await limiter.standing([lasting])] == [1]
+
+
+async def test_rules_of_a_call_are_not_forgotten_on_its_way() -> None:
+    """One that nobody uses just then, beside one that is one too many to remember."""
+    limiter = MemoryLimiter(Clock())
+    lasting = rule("requests", "day", 10)
+    for number in range(3_000):
+        grant = await limiter.reserve([lasting, rule("requests", "minute", 10, scope_id=str(number))], Charge(), 60)
+
+        assert [standing.used for standing in await limiter.standing([lasting])] == [1]
+        await limiter.release(grant)
