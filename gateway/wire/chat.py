@@ -17,6 +17,8 @@ MAX_TOKENS: Final = 2**31 - 1
 """No model reads or writes more; larger numbers are typing errors."""
 
 Text = Annotated[str, Meta(min_length=1)]
+ModelName = Annotated[str, Meta(min_length=1, max_length=512)]
+"""Names are remembered, with prices and more, so that one must not take a body's length."""
 TokenCount = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 
@@ -199,7 +201,7 @@ class StreamOptions(Struct):
 class ChatRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """A chat request. None means absent or null; both mean "the provider's default"."""
 
-    model: Text
+    model: ModelName
     messages: Annotated[list[Message], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.errors import GatewayError, InvalidRequest
+from gateway.wire.chat import ModelName
 from gateway.wire.completion import Usage
 from gateway.wire.parse import parse_request
 
@@ -27,7 +28,7 @@ Vector = Sequence[float]
 class EmbeddingRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """A request for vectors. `inputs` reads `input` in its one regular form."""
 
-    model: Text
+    model: ModelName
     input: Text | Annotated[list[Text | Token | Tokens], Meta(min_length=1)]
     encoding_format: Literal["float", "base64"] | UnsetType = UNSET
     dimensions: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET

@@ -74,6 +74,7 @@ def message(**fields: Any) -> dict[str, Any]:
         pytest.param({"messages": HELLO}, "model", "missing_required_parameter", id="no model"),
         pytest.param({"model": "custom/echo"}, "messages", "missing_required_parameter", id="no messages"),
         pytest.param(chat(model=""), "model", "invalid_value", id="empty model"),
+        pytest.param(chat(model="custom/" + "m" * 506), "model", "invalid_value", id="long model"),
         pytest.param(chat(model=None), "model", "invalid_type", id="null model"),
         pytest.param(chat(model=5), "model", "invalid_type", id="number as model"),
         pytest.param(chat(messages=[]), "messages", "invalid_value", id="empty messages"),

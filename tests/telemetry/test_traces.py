@@ -211,7 +211,7 @@ async def test_a_model_s_name_is_bounded_wherever_it_is_shown(
     vendor.script_json(completion())
     with structlog.testing.capture_logs() as lines:
         async with running_stack(tmp_path, environment(vendor, collector.url)) as stack:
-            await ask(stack, model="openai/" + "m" * 100_000)
+            await ask(stack, model="openai/" + "m" * 500)
             server, attempt = await collector.wait_for(2)
             labels = [
                 sample.labels["model"]
