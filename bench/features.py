@@ -4,7 +4,7 @@ The floor, the product, and two copies of it in which parts do nothing (`bench/w
 turns, for the machine has faster and slower minutes. Each round starts them anew, for a process is a little cheaper or
 dearer than another one for all its life. CPU is of each whole process tree, Envoy included; what a part costs is the
 difference. Each prompt is a new one, with a word that was never there before, so that nothing that is kept of earlier
-ones helps with it. It takes three minutes.
+ones helps with it. It takes three to four minutes.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def _measure(rounds: int, requests: int, callers: int) -> dict[str, list[float]]
     taken: dict[str, list[float]] = {name: [] for name in _TARGETS}
     for number in range(rounds):
         for name, cpu_s in _round(requests, callers).items():
-            taken[name].append(cpu_s / requests * 1e6)
+            taken[name].append(cpu_s / (requests // _TURNS * _TURNS) * 1e6)
         print(f"round {number + 1}/{rounds}", file=sys.stderr)
     return taken
 
@@ -62,7 +62,7 @@ def _round(requests: int, callers: int) -> dict[str, float]:
             for target in counted[:: -1 if turn % 2 else 1]:
                 before = cpu.usage(target.process.pid).cpu_s
                 measure(target, scenario, requests // _TURNS, varied=True)
-                time.sleep(_STORED_S)
+                time.sleep(_STORED_S)  # nothing outside the process tells when they are there
                 spent[target.name] += cpu.usage(target.process.pid).cpu_s - before
     return spent
 

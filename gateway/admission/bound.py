@@ -81,6 +81,8 @@ _O200K: Final = (
     "o4",
     "codex-",
 )
+_PLAIN: Final = (UserMessage, SystemMessage, DeveloperMessage)
+"""Messages of content and a name. Written with `|` they would be put together anew for each message."""
 
 
 def prompt_bound(request: ChatRequest) -> int:
@@ -148,9 +150,6 @@ def _measure(key: int, text: str) -> tuple[int, int, int]:
     size, count = len(data), count_tokens(text)
     digits = size - len(data.translate(None, b"0123456789"))
     return _MEASURED.keep(key, (size, count, min(size, count + -(-count // 2) + digits + size - len(text))))
-
-
-_PLAIN: Final = (UserMessage, SystemMessage, DeveloperMessage)  # a union would be made anew for each message
 
 
 def _message(message: Message, text: _Text, names: dict[str, str], model: str) -> int:

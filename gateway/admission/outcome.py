@@ -11,7 +11,7 @@ from gateway.storage.records import State, UsageSource
 from gateway.wire.completion import Usage
 
 
-class Outcome(Struct, frozen=True, gc=False):
+class Outcome(Struct, frozen=True):
     """How a call ended. A released one used nothing."""
 
     state: State

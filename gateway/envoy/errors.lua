@@ -102,7 +102,7 @@ local function unpack_headers(headers, content_type)
   local carried = content_type:sub(last + 1, -2)
   local encoded = carried:find("%", 1, true)
   for name, value in carried:gmatch("([^=&]+)=([^&]*)") do
-    headers:add(name, encoded and value:gsub("%%(%x%x)", from_hex) or value) -- no name comes twice: to replace costs more
+    headers:add(name, encoded and value:gsub("%%(%x%x)", from_hex) or value) -- no name comes twice
   end
 end
 

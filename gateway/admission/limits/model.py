@@ -122,7 +122,7 @@ def standings(rules: Sequence[LimitRule], readings: Sequence[Reading], now_ms: i
     return [Standing(rule, reading, now_ms) for rule, reading in zip(rules, readings, strict=True)]
 
 
-class Grant(Struct, eq=False, gc=False):
+class Grant(Struct, eq=False):
     """A reservation that a limiter made at `at_ms` (Unix time). Only the limiter reads or changes its fields."""
 
     id: str
