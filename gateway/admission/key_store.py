@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from gateway.admission.quota_rows import ScopedQuota, put_quota
 from gateway.config import LimitSpec, Secret
-from gateway.storage.database import Database, unbroken
+from gateway.storage.database import INSERTS, Database, unbroken
 from gateway.storage.tables import Key, KeySecret, Project
 
 PREFIX: Final = "sk-gw-"
@@ -101,8 +102,8 @@ class KeyStore:
             expires_at=now + lifetime_s * 1000 if lifetime_s is not None else None,
         )
         async with self._database.writing() as connection:
-            if project_id is not None and not await _exists(connection, Project, project_id):
-                await connection.execute(sa.insert(Project).values(id=project_id, limits="{}", created_at=now))
+            if project_id is not None:
+                await _add_project(connection, project_id, now)
             await connection.execute(
                 sa.insert(Key).values(
                     id=key.id,
@@ -111,11 +112,11 @@ class KeyStore:
                     admin=key.admin,
                     providers=_json(key.providers),
                     models=_json(key.models),
-                    limits=_json(key.limits),
                     created_at=key.created_at,
                     expires_at=key.expires_at,
                 )
             )
+            await put_quota(connection, "key", key.id, key.limits, now)
             secret = await self._add_secret(connection, key.id, now)
         return key, secret
 
@@ -160,8 +161,7 @@ class KeyStore:
         now = self._clock()
         end = now + overlap_s * 1000
         async with self._database.writing() as connection:
-            if not await _exists(connection, Key, key_id):
-                raise UnknownKeyError(key_id)
+            await _check(connection, key_id)
             await connection.execute(
                 sa.update(KeySecret)
                 .where(KeySecret.key_id == key_id, sa.or_(KeySecret.expires_at.is_(None), KeySecret.expires_at > end))
@@ -172,27 +172,25 @@ class KeyStore:
     @unbroken
     async def set_limits(self, key_id: str, limits: LimitSpec) -> None:
         """Replace a key's limits. Raises UnknownKeyError."""
-        change = sa.update(Key).where(Key.id == key_id).values(limits=_json(limits))
         async with self._database.writing() as connection:
-            if (await connection.execute(change)).rowcount == 0:
-                raise UnknownKeyError(key_id)
+            await _check(connection, key_id)
+            await put_quota(connection, "key", key_id, limits, self._clock())
 
     async def projects(self) -> Sequence[StoredProject]:
         """Return all projects by their ids."""
-        query = sa.select(Project.id, Project.limits, Project.created_at).order_by(Project.id)
+        query = sa.select(Project.id, Project.created_at, *_PROJECT_QUOTA.columns).order_by(Project.id)
+        query = query.outerjoin(_PROJECT_QUOTA.table, _PROJECT_QUOTA.of(Project.id))
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
-        return [StoredProject(row.id, _limits(row.limits), row.created_at) for row in rows]
+        return [StoredProject(row.id, _PROJECT_QUOTA.limits(row), row.created_at) for row in rows]
 
     @unbroken
     async def set_project_limits(self, project_id: str, limits: LimitSpec) -> None:
         """Give a project its limits; a new one is made."""
+        now = self._clock()
         async with self._database.writing() as connection:
-            if await _exists(connection, Project, project_id):
-                change: Any = sa.update(Project).where(Project.id == project_id).values(limits=_json(limits))
-            else:
-                change = sa.insert(Project).values(id=project_id, limits=_json(limits), created_at=self._clock())
-            await connection.execute(change)
+            await _add_project(connection, project_id, now)
+            await put_quota(connection, "project", project_id, limits, now)
 
     async def _add_secret(self, connection: Any, key_id: str, now: int) -> Secret:
         secret = PREFIX + secrets.token_urlsafe(32)
@@ -204,23 +202,35 @@ class KeyStore:
         return Secret(secret)
 
 
-_SELECT: Final = sa.select(
-    Key.id,
-    Key.name,
-    Key.project_id,
-    Key.admin,
-    Key.providers,
-    Key.models,
-    Key.limits,
-    Key.created_at,
-    Key.expires_at,
-    Key.disabled_at,
-    Project.limits.label("project_limits"),
-).outerjoin(Project, Key.project_id == Project.id)
+_KEY_QUOTA: Final = ScopedQuota("key")
+_PROJECT_QUOTA: Final = ScopedQuota("project")
+_SELECT: Final = (
+    sa.select(
+        Key.id,
+        Key.name,
+        Key.project_id,
+        Key.admin,
+        Key.providers,
+        Key.models,
+        Key.created_at,
+        Key.expires_at,
+        Key.disabled_at,
+        *_KEY_QUOTA.columns,
+        *_PROJECT_QUOTA.columns,
+    )
+    .outerjoin(_KEY_QUOTA.table, _KEY_QUOTA.of(Key.id))
+    .outerjoin(_PROJECT_QUOTA.table, _PROJECT_QUOTA.of(Key.project_id))
+)
 
 
-async def _exists(connection: Any, table: type[Key | Project], row_id: str) -> bool:
-    return await connection.scalar(sa.select(sa.literal(1)).where(table.id == row_id)) is not None
+async def _add_project(connection: Any, project_id: str, now: int) -> None:
+    insert = INSERTS[connection.dialect.name](Project).values(id=project_id, created_at=now)
+    await connection.execute(insert.on_conflict_do_nothing())
+
+
+async def _check(connection: Any, key_id: str) -> None:
+    if await connection.scalar(sa.select(sa.literal(1)).where(Key.id == key_id)) is None:
+        raise UnknownKeyError(key_id)
 
 
 def _stored(row: Any) -> StoredKey:
@@ -231,8 +241,8 @@ def _stored(row: Any) -> StoredKey:
         admin=bool(row.admin),
         providers=_names(row.providers),
         models=_names(row.models),
-        limits=_limits(row.limits),
-        project_limits=_limits(row.project_limits),
+        limits=_KEY_QUOTA.limits(row),
+        project_limits=_PROJECT_QUOTA.limits(row),
         created_at=row.created_at,
         expires_at=row.expires_at,
         disabled_at=row.disabled_at,
@@ -245,7 +255,3 @@ def _json(value: Any) -> str | None:
 
 def _names(text: str | None) -> tuple[str, ...] | None:
     return msgspec.json.decode(text, type=tuple[str, ...]) if text is not None else None
-
-
-def _limits(text: str | None) -> LimitSpec:
-    return msgspec.json.decode(text or "{}", type=LimitSpec)

@@ -2,19 +2,17 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.admission.vault import Vault
 from gateway.config import Secret
-from gateway.storage.database import Database, unbroken
+from gateway.storage.database import INSERTS, Database, unbroken
 from gateway.storage.revisions import count_up
 from gateway.storage.tables import StoredSecret
 
-_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _PEPPER: Final = "pepper"
 _PROVIDER: Final = "provider/"
 
@@ -77,7 +75,7 @@ class SecretStore:
 
     async def _put(self, connection: AsyncConnection, name: str, text: str, *, replace: bool) -> None:
         values = {"ciphertext": self._vault.seal(text), "updated_at": self._clock()}
-        insert = _INSERTS[connection.dialect.name](StoredSecret).values(name=name, **values)
+        insert = INSERTS[connection.dialect.name](StoredSecret).values(name=name, **values)
         if replace:
             await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=values))
         else:

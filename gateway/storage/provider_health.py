@@ -5,18 +5,13 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import Overloaded
-from gateway.storage.database import OUTAGE, Database
+from gateway.storage.database import INSERTS, OUTAGE, Database
 from gateway.storage.tables import ProviderHealth
 
 _CHECKS: Final[Any] = ProviderHealth.__table__
-_INSERTS: Final = {
-    "sqlite": sqlite.insert(_CHECKS).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(_CHECKS).on_conflict_do_nothing(),
-}
 
 
 class ProviderCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +38,8 @@ class CheckFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 async def store(connection: AsyncConnection, checks: Sequence[ProviderCheck]) -> None:
     """Write checks. One that is there already stays, so a batch of unknown fate can be repeated."""
-    await connection.execute(_INSERTS[connection.dialect.name], [msgspec.structs.asdict(check) for check in checks])
+    insert = INSERTS[connection.dialect.name](_CHECKS).on_conflict_do_nothing()
+    await connection.execute(insert, [msgspec.structs.asdict(check) for check in checks])
 
 
 async def prune(connection: AsyncConnection, before: int) -> None:

@@ -1,7 +1,7 @@
 """The SQL tables.
 
-Times are Unix milliseconds in UTC. Money is integer nano-dollars (10**-9 USD). Lists and rules are JSON text, so that
-SQLite and PostgreSQL have one schema.
+Times are Unix milliseconds in UTC. Money is integer nano-dollars (10**-9 USD). Lists and settings are JSON text, so
+that SQLite and PostgreSQL have one schema.
 """
 
 from typing import Any, ClassVar, Final
@@ -27,12 +27,11 @@ class Table(DeclarativeBase):
 
 
 class Project(Table):
-    """A group of keys that shares limits. `limits` is a JSON object of `gateway.admission.quota.LimitSpec`."""
+    """A group of keys that shares limits."""
 
     __tablename__ = "projects"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    limits: Mapped[str] = mapped_column(Text, default="{}")
     created_at: Mapped[int]
 
 
@@ -47,10 +46,27 @@ class Key(Table):
     admin: Mapped[bool] = mapped_column(default=False)
     providers: Mapped[str | None] = mapped_column(Text)
     models: Mapped[str | None] = mapped_column(Text)
-    limits: Mapped[str] = mapped_column(Text, default="{}")
     created_at: Mapped[int]
     expires_at: Mapped[int | None]
     disabled_at: Mapped[int | None]
+
+
+class Quota(Table):
+    """The limits of one key or project, named as in `gateway.config.LimitSpec`: 0 is no limit, null is unset."""
+
+    __tablename__ = "quotas"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    """`key` or `project`."""
+    scope_id: Mapped[str] = mapped_column(primary_key=True)
+    requests_per_minute: Mapped[int | None]
+    tokens_per_minute: Mapped[int | None]
+    concurrent: Mapped[int | None]
+    requests_per_day: Mapped[int | None]
+    requests_per_month: Mapped[int | None]
+    spend_nano_per_month: Mapped[int | None]
+    strategy: Mapped[str | None]
+    updated_at: Mapped[int]
 
 
 class KeySecret(Table):

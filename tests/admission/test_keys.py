@@ -143,6 +143,32 @@ async def test_keys_that_do_not_exist_cannot_be_changed(store: KeyStore) -> None
         await store.disable("key_no")
     with pytest.raises(UnknownKeyError, match="key_no"):
         await store.rotate("key_no", 1)
+    with pytest.raises(UnknownKeyError, match="key_no"):
+        await store.set_limits("key_no", LimitSpec(concurrent=1))
+
+
+async def test_operators_who_make_one_project_at_once_all_succeed(store: KeyStore) -> None:
+    """Whoever comes first makes it; the limits are one of theirs, whole."""
+    specs = [LimitSpec(concurrent=n, requests_per_day=n) for n in range(1, 6)]
+    await asyncio.gather(
+        *(store.set_project_limits("team", spec) for spec in specs),
+        *(store.create("member", project_id="team") for _ in specs),
+    )
+    limits = {key.project_limits for key in await store.list(project_id="team")}
+
+    assert len(limits) == 1
+    assert limits < set(specs)
+
+
+async def test_limits_are_replaced_as_a_whole(store: KeyStore) -> None:
+    """What the new ones leave out takes the default again."""
+    key, _ = await store.create("alice", limits=LimitSpec(requests_per_day=1, strategy="sliding"))
+    await store.set_limits(key.id, LimitSpec(spend_per_month="0.50"))
+    changed = (await store.get(key.id)).limits
+    await store.set_limits(key.id, LimitSpec())
+
+    assert changed == LimitSpec(spend_per_month="0.50")
+    assert (await store.get(key.id)).limits == LimitSpec()
 
 
 async def test_a_key_in_use_makes_no_query(store: KeyStore, ring: KeyRing, clock: Clock) -> None:

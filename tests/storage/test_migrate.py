@@ -2,14 +2,30 @@
 
 import asyncio
 
+import msgspec
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from gateway.admission.key_store import KeyStore, StoredProject
+from gateway.config import LimitSpec
 from gateway.storage.database import open_database
 from gateway.storage.migrate import alembic_config, migrate
 from gateway.storage.tables import Project, Revision, Table
+
+LIMITS = LimitSpec(
+    requests_per_minute=1,
+    tokens_per_minute=2,
+    concurrent=0,
+    requests_per_day=4,
+    requests_per_month=5,
+    spend_per_month="999999.999999999",
+    strategy="token_bucket",
+)
+_OLD_LIMITS = msgspec.json.encode(LIMITS).decode()
+_OLD_PROJECTS = sa.table("projects", *map(sa.column, ("id", "limits", "created_at")))
+_OLD_KEYS = sa.table("keys", *map(sa.column, ("id", "name", "project_id", "admin", "limits", "created_at")))
 
 
 def _difference(connection: sa.Connection) -> list[object]:
@@ -49,11 +65,11 @@ async def test_a_first_run_finds_one_project_and_nothing_else(database_text: str
                 name: await connection.scalar(sa.select(sa.func.count()).select_from(table))
                 for name, table in Table.metadata.tables.items()
             }
-            project = (await connection.execute(sa.select(Project.id, Project.limits))).one()
+            project = await connection.scalar(sa.select(Project.id))
             revisions = (await connection.execute(sa.select(Revision.number))).scalars().all()
 
     assert {name: count for name, count in counts.items() if count} == {"projects": 1, "revisions": 4}
-    assert tuple(project) == ("default", "{}")
+    assert project == "default"
     assert set(revisions) == {0}
 
 
@@ -62,10 +78,24 @@ async def test_a_project_that_is_called_default_already_stays_as_it_is(database_
     async with open_database(database_text) as database:
         await migrate(database, "0003")
         async with database.writing() as connection:
-            own = {"id": "default", "limits": '{"concurrent":1}', "created_at": 1}
-            await connection.execute(sa.insert(Project).values(**own))
+            await connection.execute(sa.insert(_OLD_PROJECTS).values(id="default", limits=_OLD_LIMITS, created_at=1))
         await migrate(database)
-        async with database.reading() as connection:
-            found = (await connection.execute(sa.select(Project.id, Project.limits, Project.created_at))).one()
+        projects = await KeyStore(database, b"pepper", int).projects()
 
-    assert found._asdict() == own
+    assert projects == [StoredProject("default", LIMITS, 1)]
+
+
+async def test_limits_of_earlier_versions_stay(database_text: str) -> None:
+    """They stood as JSON in the rows of keys and projects; amounts of dollars come over to the nano-dollar."""
+    async with open_database(database_text) as database:
+        await migrate(database, "0004")
+        key = {"id": "key_1", "name": "one", "project_id": "default", "admin": False, "created_at": 1}
+        async with database.writing() as connection:
+            await connection.execute(sa.update(_OLD_PROJECTS).values(limits='{"concurrent":7}'))
+            await connection.execute(sa.insert(_OLD_KEYS).values(**key, limits=_OLD_LIMITS))
+            await connection.execute(sa.insert(_OLD_KEYS).values(**key | {"id": "key_2"}, limits="{}"))
+        await migrate(database)
+        one, two = await KeyStore(database, b"pepper", int).list()
+
+    assert (one.limits, one.project_limits) == (LIMITS, LimitSpec(concurrent=7))
+    assert (two.limits, two.project_limits) == (LimitSpec(), LimitSpec(concurrent=7))
