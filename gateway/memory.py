@@ -20,6 +20,8 @@ _PAUSE_S: Final = 2.0
 _QUIET: Final = 0.1
 """The share of a core below which a process is quiet: giving back costs a busy one more than it is worth."""
 _GROWTH: Final = 1.05
+_PATIENCE: Final = 32
+"""How many looks at most until a process is asked again that has not grown."""
 
 Trim = Callable[[int], int]
 
@@ -43,17 +45,24 @@ async def give_back(trim: Trim | None, *, pause: float = _PAUSE_S) -> None:
 
 
 async def keep_small(pid: int, release: Callable[[], Awaitable[None]], *, pause: float = _PAUSE_S) -> None:
-    """Look at a process every `pause` seconds; release when it is quiet and uses more than after the last time.
+    """Look at a process every `pause` seconds; release when it is quiet and uses more than when it had started.
 
-    The first look is when the process has started and tells what it needs. Ends with the process, and at once where
-    there is no `/proc`.
+    What it keeps may have been in use at that moment, by idle connections for one, and it does not show when it is
+    free. So the process is asked again after ever more looks, and at once when it has grown. Ends with the process, and
+    at once where there is no `/proc`.
     """
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        needed = resident(pid)
+        at_first = kept = resident(pid)
+        looks, patience = 0, 1
         while True:
             used = cpu_s(pid)
             await asyncio.sleep(pause)
-            if cpu_s(pid) - used > _QUIET * pause or resident(pid) <= needed * _GROWTH:
+            if cpu_s(pid) - used > _QUIET * pause or (now := resident(pid)) <= at_first * _GROWTH:
+                continue
+            looks += 1
+            if now > kept * _GROWTH:
+                patience = 1
+            elif looks < patience:
                 continue
             await release()
-            needed = resident(pid)
+            kept, looks, patience = resident(pid), 0, min(2 * patience, _PATIENCE)

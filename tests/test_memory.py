@@ -100,8 +100,15 @@ async def test_without_malloc_trim_nothing_is_done(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc, which is Linux's")
-async def test_another_process_is_asked_each_time_it_has_grown() -> None:
-    """Looking ends with the process."""
+@pytest.mark.parametrize(
+    ("growths", "asked_each_time"),
+    [pytest.param(2, 1, id="it grows again"), pytest.param(1, 3, id="it may have freed what was in use")],
+)
+async def test_another_process_is_asked_more_than_once(growths: int, asked_each_time: int) -> None:
+    """Each time it has grown, and later too, for nothing shows outside when what it was asked for is free.
+
+    Looking ends with the process.
+    """
     program = f"more = []\nwhile True: print(flush=True); input(); more.append(bytes([1]) * {PIECES * PIECE_BYTES})"
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -117,10 +124,11 @@ async def test_another_process_is_asked_each_time_it_has_grown() -> None:
         await child.stdout.readline()
         looking = asyncio.create_task(keep_small(child.pid, release, pause=PAUSE_S))
         await asyncio.sleep(0)  # it has seen what is needed
-        for _ in range(2):
+        for _ in range(growths):
             child.stdin.write(b"\n")
             await child.stdout.readline()
-            await asked.acquire()
+            for _ in range(asked_each_time):
+                await asked.acquire()
         child.kill()
         await child.communicate()
         await looking

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import UNSET
 
 from gateway.admission.media_bound import PAST_AUDIO, media_bound
-from gateway.providers.tokens import count_tokens
+from gateway.providers.tokens import measure
 from gateway.recent import Recent
 from gateway.wire.chat import (
     ChatRequest,
@@ -146,9 +146,7 @@ def _measure(key: int, text: str) -> tuple[int, int, int]:
     """
     if (known := _MEASURED.older.get(key)) is not None:
         return _MEASURED.keep(key, known)
-    data = text.encode("utf-8", "surrogatepass")
-    size, count = len(data), count_tokens(text)
-    digits = size - len(data.translate(None, b"0123456789"))
+    size, count, digits = measure(text)
     return _MEASURED.keep(key, (size, count, min(size, count + -(-count // 2) + digits + size - len(text))))
 
 

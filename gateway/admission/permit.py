@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from msgspec import Struct
+
 from gateway.admission.call import CallFacts, Desk, Target
 from gateway.admission.limits.headers import headers
 from gateway.admission.limits.model import Charge, Grant, LimitRule
@@ -16,7 +18,7 @@ from gateway.errors import GatewayError, QuotaExceeded, RateLimited, Unauthentic
 from gateway.storage.records import Reservation, Settlement, utc_day
 from gateway.telemetry.usage import cached_tokens, reasoning_tokens
 
-LEASE_MARGIN_MS: Final = 60_000
+_LEASE_MARGIN_S: Final = 60.0
 """A reservation is given up this long after its call must have ended."""
 SMALLEST_CAP: Final = 16
 """A call is refused rather than allowed fewer output tokens than this, or than it asks for."""
@@ -24,48 +26,27 @@ _SHRINKS: Final = 3
 _NAME_LENGTH: Final = 200
 
 
-class Permit:
+class Permit(Struct, eq=False):
     """The right to make one call. Use it as `with`; leaving settles it, whatever happened."""
 
-    __slots__ = (
-        "_client_pays",
-        "_completion_bound",
-        "_desk",
-        "_facts",
-        "_grant",
-        "_id",
-        "_lease_ms",
-        "_model",
-        "_payer",
-        "_provider",
-        "_quote",
-        "_settled",
-        "_started",
-        "_target",
-        "_targets",
-        "generated",
-        "output_cap",
-    )
-
-    def __init__(self, desk: Desk, facts: CallFacts, targets: Sequence[Target]) -> None:
-        self._desk = desk
-        self._facts = facts
-        self._targets = targets
-        self._target: Target | None = None
-        self._quote: Quote | None = None
-        self._grant: Grant | None = None
-        self._id = ""
-        self._provider = self._model = ""
-        self._payer = "gateway"
-        self._lease_ms = int(facts.lease_s * 1000) + LEASE_MARGIN_MS
-        self._started = 0
-        self._completion_bound = 0
-        self._client_pays = False
-        self._settled = False
-        self.output_cap: int | None = None
-        """The cap per choice to send to the provider instead of the caller's; None leaves the request as it is."""
-        self.generated: Callable[[], int] | None = None
-        """Counts the tokens of what came so far; None until anything came."""
+    _desk: Desk
+    _facts: CallFacts
+    _targets: Sequence[Target]
+    output_cap: int | None = None
+    """The cap per choice to send to the provider instead of the caller's; None leaves the request as it is."""
+    generated: Callable[[], int] | None = None
+    """Counts the tokens of what came so far; None until anything came."""
+    _target: Target | None = None
+    _quote: Quote | None = None
+    _grant: Grant | None = None
+    _id: str = ""
+    _provider: str = ""
+    _model: str = ""
+    _payer: str = "gateway"
+    _started: int = 0
+    _completion_bound: int = 0
+    _client_pays: bool = False
+    _settled: bool = False
 
     @property
     def provider_key(self) -> Secret | None:
@@ -152,7 +133,7 @@ class Permit:
             return
         for _ in range(_SHRINKS):
             try:
-                grant = await self._desk.limiter.reserve(rules, self._charge(quote), self._lease_ms / 1000)
+                grant = await self._desk.limiter.reserve(rules, self._charge(quote), facts.lease_s + _LEASE_MARGIN_S)
             except (QuotaExceeded, RateLimited) as error:
                 limited = facts.generates and self._limits_output(rules, quote)
                 smaller = await self._shrunk(rules, quote) if limited else 0
@@ -217,7 +198,7 @@ class Permit:
                 self._payer,
                 now,
                 utc_day(now),
-                now + self._lease_ms,
+                now + int((facts.lease_s + _LEASE_MARGIN_S) * 1000),
                 facts.prompt_tokens,
                 self._completion_bound,
                 worst,

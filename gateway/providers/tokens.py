@@ -54,12 +54,17 @@ def count_tokens(text: str) -> int:
     word counts is kept: the vocabulary's tables are too large for the CPU to have them at hand from call to call. They
     have every number of up to three digits and join digits with nothing else, so that one digit counts as any other.
     """
+    return measure(text)[1]
+
+
+def measure(text: str) -> tuple[int, int, int]:
+    """Return how many bytes of UTF-8 the text has, how many tokens, as `count_tokens` says, and how many digits."""
+    data = text.encode("utf-8", "surrogatepass").translate(_ANY_DIGIT)
+    count = _NO_WORD
     if len(text) <= _LONG:
-        first, *others = text.encode("utf-8", "surrogatepass").translate(_ANY_DIGIT).split(b" ")
+        first, *others = data.split(b" ")
         count = _FIRST[first] + sum(map(_BEHIND_A_SPACE.__getitem__, others))
-        if count < _NO_WORD:
-            return count
-    return _counted(text)
+    return len(data), count if count < _NO_WORD else _counted(text), data.count(b"0")
 
 
 def _counted(text: str) -> int:

@@ -22,7 +22,7 @@ Samples = dict[tuple[str, ...], float]
 LIMITS = """
 limits:
   gateway: {requests_per_day: 10, spend_per_month: "2.50"}
-  providers: {openai: {concurrent: 3, tokens_per_minute: 1000000}}
+  providers: {openai: {concurrent: 3, tokens_per_minute: 1000000, strategy: sliding}}
 """
 
 

@@ -109,7 +109,7 @@ async def test_what_calls_cost_is_counted_in_dollars(
 @pytest.mark.parametrize(
     ("limit", "labels", "refused"),
     [
-        ("requests_per_minute: 1", {"metric": "requests", "window": "minute"}, 1),
+        ("requests_per_minute: 1, strategy: sliding", {"metric": "requests", "window": "minute"}, 1),
         ("requests_per_day: 1", {"metric": "requests", "window": "day"}, 1),
         ("spend_per_month: '0.000001'", {"metric": "spend_usd", "window": "month"}, 2),
         ("concurrent: 9", {"metric": "concurrent", "window": ""}, None),
