@@ -20,7 +20,7 @@ _PAUSE_S: Final = 2.0
 _QUIET: Final = 0.1
 """The share of a core below which a process is quiet: giving back costs a busy one more than it is worth."""
 _GROWTH: Final = 1.05
-_PATIENCE: Final = 32
+_PATIENCE: Final = 16
 """How many looks at most until a process is asked again that has not grown."""
 
 Trim = Callable[[int], int]

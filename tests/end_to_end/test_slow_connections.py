@@ -34,6 +34,8 @@ TURNED_AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 ANSWER_S = 40
 MEMORY_S = 40
 GROWTH = 1.1
+STILL_S = 6
+"""Several looks at a process long."""
 CALL = frame(HEADERS, grpc_headers("/llmgateway.v1.ChatService/StreamChatCompletion"), flags=END_HEADERS, stream=1)
 BEGINNINGS = {
     "nothing at all": b"",
@@ -300,6 +302,19 @@ async def test_slow_callers_of_the_public_port_harm_nobody(
     assert used["worker"] + used["supervisor"] < GROWTH * (before["worker"] + before["supervisor"])
     assert used["envoy"] - before["envoy"] < connections * ENVOY_BYTES
     await until_at_most(GROWTH * sum(rested.values()), gateway, others=others)
+
+
+@pytest.mark.parametrize("beginning", ["half of a body", "half-open stream"])
+async def test_memory_of_a_crowd_that_sat_still_comes_back(
+    gateway: GatewayProcess, rested: Mapping[str, int], connections: int, beginning: str
+) -> None:
+    """Envoy is quiet while it has them, and is asked for memory then, which is in use; it is asked again later."""
+    envoy = processes(gateway)["envoy"]
+    files = open_files(envoy)
+    async with held(gateway.port, BEGINNINGS[beginning], connections):
+        await asyncio.sleep(STILL_S)
+    await until_dropped(envoy, files)
+    await until_at_most(GROWTH * sum(rested.values()), gateway, others=False)
 
 
 @pytest.mark.parametrize(
