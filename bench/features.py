@@ -4,7 +4,7 @@ The floor, the product, and two copies of it in which parts do nothing (`bench/w
 turns, for the machine has faster and slower minutes. Each round starts them anew, for a process is a little cheaper or
 dearer than another one for all its life. CPU is of each whole process tree, Envoy included; what a part costs is the
 difference. Each prompt is a new one, with a word that was never there before, so that nothing that is kept of earlier
-ones helps with it. It takes three to four minutes.
+ones helps with it. It takes four to five minutes.
 """
 
 import argparse

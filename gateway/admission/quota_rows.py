@@ -12,14 +12,7 @@ from gateway.storage.database import INSERTS
 from gateway.storage.tables import Quota
 
 _TABLE: Final[Any] = Quota.__table__
-_ALIKE: Final = (
-    "requests_per_minute",
-    "tokens_per_minute",
-    "concurrent",
-    "requests_per_day",
-    "requests_per_month",
-    "strategy",
-)
+_ALIKE: Final = tuple(name for name in LimitSpec.__struct_fields__ if name != "spend_per_month")
 """What a row says in the words of a `LimitSpec`. Spend is text in dollars there, and nano-dollars here."""
 
 
