@@ -66,7 +66,7 @@ class _Admission:
 
 def _without_headers() -> None:
     _replace(permit, "headers", lambda *_standing: "")
-    _replace(base, "answer_headers", lambda _record: "")
+    _replace(base, "answer_values", lambda _record: "")
 
 
 def _without_all() -> None:

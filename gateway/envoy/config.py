@@ -25,6 +25,7 @@ from gateway.envoy.names import (
 from gateway.envoy.refusals import refusals
 from gateway.envoy.routes import virtual_host
 from gateway.envoy.settings import EnvoySettings
+from gateway.interceptors.answer_metadata import NAMES
 
 _HEADER: Final = "# Rendered by `make generate` from gateway/envoy at default settings. Do not edit.\n"
 _ERRORS_LUA: Final = Path(__file__).with_name("errors.lua")
@@ -262,7 +263,9 @@ def _lua(name: str, code: str) -> dict[str, Any]:
 
 
 def _errors_lua(settings: EnvoySettings) -> str:
-    return f"local MAX_BODY_BYTES = {settings.max_body_bytes}\n" + _ERRORS_LUA.read_text(encoding="utf-8")
+    names = ", ".join(f'"{name}"' for name in NAMES)
+    constants = f"local MAX_BODY_BYTES = {settings.max_body_bytes}\nlocal HEADERS = {{{names}}}\n"
+    return constants + _ERRORS_LUA.read_text(encoding="utf-8")
 
 
 def _cluster(settings: EnvoySettings, name: str, max_calls: int) -> dict[str, Any]:

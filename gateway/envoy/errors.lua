@@ -6,7 +6,7 @@
 --   * success: the headers that the gateway put into the content type are taken out of it.
 -- What every answer gets or loses is done without Lua (`headers.py`), which costs less. There is nothing here for
 -- requests: Lua would leave garbage for each of them, which nobody collects when callers come and go without an answer.
--- MAX_BODY_BYTES is put in front of this text when the configuration is rendered.
+-- MAX_BODY_BYTES and HEADERS, the names of the gateway's own headers, are put in front of this text when the configuration is rendered.
 
 local REPLIES = {
   [400] = {"invalid_request_error", nil, "The request is malformed."},
@@ -87,22 +87,35 @@ local function answer_error(handle, status)
 end
 
 local CARRIED = '; llmgateway-headers="'
+local VALUES = "^" .. ("([^,]*),"):rep(#HEADERS - 1) .. '([^&"]*)'
 
 local function from_hex(digits)
   return string.char(tonumber(digits, 16))
 end
 
--- The gateway's own headers come in the content type, which costs it less than metadata of their own.
+local function add_own(headers, ...)
+  for place, name in ipairs(HEADERS) do
+    local value = select(place, ...)
+    if value ~= "" then
+      headers:add(name, value)
+    end
+  end
+end
+
+-- The gateway's own headers come in the content type, which costs it less than metadata of their own: their values by
+-- their places, which costs less than names, and behind them those of the vendor by name. No name comes twice.
 local function unpack_headers(headers, content_type)
   local start, last = content_type:find(CARRIED, 1, true)
   if start == nil then
     return
   end
   headers:replace("content-type", content_type:sub(1, start - 1))
-  local carried = content_type:sub(last + 1, -2)
-  local encoded = carried:find("%", 1, true)
-  for name, value in carried:gmatch("([^=&]+)=([^&]*)") do
-    headers:add(name, encoded and value:gsub("%%(%x%x)", from_hex) or value) -- no name comes twice
+  add_own(headers, content_type:match(VALUES, last + 1))
+  local vendor = content_type:find("&", last, true)
+  if vendor ~= nil then
+    for name, value in content_type:sub(vendor, -2):gmatch("&([^=]+)=([^&]*)") do
+      headers:add(name, (value:gsub("%%(%x%x)", from_hex)))
+    end
   end
 end
 

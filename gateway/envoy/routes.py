@@ -21,6 +21,7 @@ from gateway.envoy.names import (
     type_url,
 )
 from gateway.envoy.settings import EnvoySettings
+from gateway.interceptors.answer_metadata import NAMES
 
 _FILTER_CONFIG: Final = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 _READ_BY_GRPC: Final = {"grpc-timeout": "[0-9]{1,8}[HMSmun]", "grpc-encoding": "identity|deflate|gzip"}
@@ -37,18 +38,8 @@ _UNREAD: Final = (
 """Nearly every request has these and no worker reads them; each costs the two of them some 3 µs a call."""
 _LINGER: Final = 16
 """A body of this many times the limit is not read to its end."""
-_EXPOSED: Final = ",".join(
-    (
-        "*",  # is no wildcard for a page that sends credentials, so what it needs is named too
-        "retry-after",
-        "x-request-id",
-        *(
-            f"x-ratelimit-{what}-{metric}"
-            for metric in ("requests", "tokens")
-            for what in ("limit", "remaining", "reset")
-        ),
-    )
-)
+_EXPOSED: Final = ",".join(("*", "retry-after", "x-request-id", *NAMES))
+"""`*` is no wildcard for a page that sends credentials, so what it needs is named too."""
 
 
 _NOT_FOR_GRPC: Final = {name: {"@type": _FILTER_CONFIG, "disabled": True} for name in (HTTP_HEADERS, ERRORS)}

@@ -6,39 +6,51 @@ out with the first message, never earlier: a call that fails before that must st
 
 from typing import Any, Final
 
-from gateway.admission.limits.headers import Pairs, duration, pairs
+from gateway.admission.limits import headers as limits
 from gateway.admission.quota import dollars
 from gateway.errors import GatewayError
 from gateway.telemetry.record import CallRecord
 
+Pairs = tuple[tuple[str, str], ...]
+
+_COST: Final = ("x-cost-usd", "x-prompt-tokens", "x-completion-tokens")
+NAMES: Final = (*limits.NAMES, *_COST)
+"""Of the headers of an answer, in the order in which `answer_values` tells them."""
+_NO_LIMITS: Final = "," * (len(limits.NAMES) - 1)
+_NO_COST: Final = "," * (len(_COST) - 1)
 _LIMITED: Final = ("requests", "tokens")
 
 
-def answer_headers(record: CallRecord) -> str:
-    """Return what is known now, as in a query: the limits, and the cost once the call is settled, which a stream is at
-    its end.
+def answer_values(record: CallRecord) -> str:
+    """Return what is known now of `NAMES`, with commas between; nothing if nothing is.
+
+    The limits are known once the call is let in, the cost once it is settled, which a stream is at its end.
     """
-    limits, cost = record.rate_limits, _cost(record)
-    return f"{limits}&{cost}" if limits and cost else limits or cost
+    rate_limits, cost = record.rate_limits, _cost(record)
+    return f"{rate_limits or _NO_LIMITS},{cost or _NO_COST}" if rate_limits or cost else ""
 
 
 def answer_pairs(record: CallRecord) -> Pairs:
-    """Return the same headers one by one."""
-    return pairs(answer_headers(record))
+    """Return the same as headers."""
+    return _pairs(limits.NAMES, record.rate_limits) + cost_pairs(record)
 
 
 def cost_pairs(record: CallRecord) -> Pairs:
     """Return `x-cost-usd` and the tokens, once the call is settled."""
-    return pairs(_cost(record))
+    return _pairs(_COST, _cost(record))
+
+
+def _pairs(names: tuple[str, ...], values: str) -> Pairs:
+    return tuple(pair for pair in zip(names, values.split(","), strict=True) if pair[1]) if values else ()
 
 
 def _cost(record: CallRecord) -> str:
     if record.cost_nano is None:
         return ""
-    cost = f"x-cost-usd={dollars(record.cost_nano)}"
+    cost = dollars(record.cost_nano)
     if (usage := record.usage) is None:
-        return cost
-    return f"{cost}&x-prompt-tokens={usage.prompt_tokens}&x-completion-tokens={usage.completion_tokens}"
+        return f"{cost},,"
+    return f"{cost},{usage.prompt_tokens},{usage.completion_tokens}"
 
 
 def refusal_pairs(error: GatewayError) -> Pairs:
@@ -50,5 +62,5 @@ def refusal_pairs(error: GatewayError) -> Pairs:
     return (
         (f"x-ratelimit-limit-{metric}", told["limit"]),
         (f"x-ratelimit-remaining-{metric}", told["remaining"]),
-        (f"x-ratelimit-reset-{metric}", duration(int(told["reset_s"]) * 1000)),
+        (f"x-ratelimit-reset-{metric}", limits.duration(int(told["reset_s"]) * 1000)),
     )

@@ -15,9 +15,8 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import DecodeError
 
 from gateway.admission.keys import ANONYMOUS, Caller
-from gateway.admission.limits.headers import pairs
 from gateway.errors import GatewayError, InvalidRequest
-from gateway.interceptors.answer_metadata import answer_headers
+from gateway.interceptors.answer_metadata import answer_pairs, answer_values
 from gateway.interceptors.arrival import Arrivals
 from gateway.interceptors.carried_headers import carry
 from gateway.interceptors.last import Last, has_last
@@ -191,10 +190,11 @@ async def _write_until_last(
 async def _send_headers(rpc: Rpc, message: Any) -> None:
     """Send the headers, if any, now that the first message is at hand."""
     headers = rpc.record.vendor_headers
-    own = answer_headers(rpc.record) if rpc.from_http else ""
+    own = answer_values(rpc.record) if rpc.from_http else ""
     if not own and not headers:
         return
     if rpc.from_http and isinstance(message, HttpBody):
         carry(message, own, headers)
     else:
-        await rpc.context.send_initial_metadata(tuple({**headers, **dict(pairs(own))}.items()))
+        told = answer_pairs(rpc.record) if rpc.from_http else ()  # else in the trailing metadata
+        await rpc.context.send_initial_metadata(tuple({**headers, **dict(told)}.items()))

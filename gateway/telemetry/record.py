@@ -51,4 +51,4 @@ class CallRecord(msgspec.Struct, kw_only=True):
     """Headers of the provider's answer that the caller gets too."""
     observer: CallObserver = NO_OBSERVER
     rate_limits: str = ""
-    """`x-ratelimit-*`, as the limits stood right after this call was let in, written as in a query."""
+    """The values of `x-ratelimit-*`, as the limits stood right after this call was let in."""

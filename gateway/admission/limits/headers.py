@@ -1,7 +1,7 @@
 """`x-ratelimit-*`, as OpenAI's API sends them.
 
-Headers are written as in a query, `name=value&name=value`: one text costs a call less than many, and most of them go
-out as one. Names are words, values are numbers and times, so that nothing needs an escape.
+Their values are written as one text, `500,499,6m0s,,,`: it costs a call less than many, and most of them go out as one.
+They are numbers and times, so that nothing needs an escape.
 """
 
 import functools
@@ -11,54 +11,40 @@ from typing import Final
 from gateway.admission.limits.model import MAX_AMOUNT, LimitRule, Metric, Reading
 from gateway.admission.limits.windows import LENGTH_MS
 
-Pairs = tuple[tuple[str, str], ...]
-
 _COUNTED: Final[tuple[Metric, ...]] = ("requests", "tokens")
-
-
-def pairs(written: str) -> Pairs:
-    """Return the headers of a text, one by one."""
-    return tuple((name, value) for name, _, value in (each.partition("=") for each in written.split("&") if each))
+NAMES: Final = tuple(f"x-ratelimit-{what}-{metric}" for metric in _COUNTED for what in ("limit", "remaining", "reset"))
 
 
 def headers(rules: tuple[LimitRule, ...], readings: Sequence[Reading], now_ms: int) -> str:
-    """Return `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` for the rules that count those.
+    """Return the values of `NAMES` with commas between, empty for what no rule counts; nothing if none counts any.
 
     Of several rules the one with least left speaks, whatever its window, for it refuses first; of those with as much
     left, one of the longest window.
     """
-    written = ""
+    written = []
     for places in _counting(rules):
-        tightest, left = places[0], MAX_AMOUNT + 1
-        for place in places:
-            at = place[0]
+        tightest, left = -1, MAX_AMOUNT + 1
+        for at in places:
             still = rules[at].amount - readings[at].used
             if still < left:
-                tightest, left = place, still
-        at, limit, reset = tightest
-        told = f"{limit}{max(0, left)}{reset}{duration(rules[at].reset_ms(readings[at], now_ms))}"
-        written = f"{written}&{told}" if written else told
-    return written
+                tightest, left = at, still
+        if tightest < 0:
+            written.append(",,")
+        else:
+            rule = rules[tightest]
+            reset = duration(rule.reset_ms(readings[tightest], now_ms))
+            written.append(f"{rule.amount},{max(0, left)},{reset}")
+    return ",".join(written)
 
 
 @functools.lru_cache(maxsize=4096)
-def _counting(rules: tuple[LimitRule, ...]) -> tuple[tuple[tuple[int, str, str], ...], ...]:
-    """Return, for each metric, its rules with a window, that of the longest first.
-
-    Of each: its place among `rules`, and what is written before what is left, and behind that.
-    """
+def _counting(rules: tuple[LimitRule, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return, for each metric, where among `rules` its own with a window are, that of the longest first; () if none."""
     found = []
     for metric in _COUNTED:
         windows = {at: rule.window for at, rule in enumerate(rules) if rule.metric == metric and rule.window}
-        longest_first = sorted(windows, key=lambda at: -LENGTH_MS[windows[at]])
-        reset = f"&x-ratelimit-reset-{metric}="
-        found.append(
-            tuple(
-                (at, f"x-ratelimit-limit-{metric}={rules[at].amount}&x-ratelimit-remaining-{metric}=", reset)
-                for at in longest_first
-            )
-        )
-    return tuple(places for places in found if places)
+        found.append(tuple(sorted(windows, key=lambda at: -LENGTH_MS[windows[at]])))
+    return tuple(found) if any(found) else ()
 
 
 def duration(milliseconds: int) -> str:
