@@ -1,14 +1,17 @@
 """Token counting with OpenAI's public vocabulary, offline."""
 
-import functools
+import importlib.util
+import sys
+from array import array
 from collections.abc import Sequence
+from importlib.machinery import PathFinder
 from typing import Any, Final
-
-import bpe_openai._bindings
 
 from gateway.recent import Recent
 
 ENCODING: Final = "o200k_base"
+TOKENS: Final = 199_998
+"""Of the vocabulary, without its two special ones."""
 _LONG: Final = 4096
 """Characters from which a text is counted as a whole: its beginning brings the tables near for the rest."""
 _LONG_WORD: Final = 64
@@ -19,14 +22,23 @@ _NO_WORD: Final = 1 << 32
 """Counted for what has white space at an end, or is nothing: the vocabulary has tokens for several spaces."""
 
 
-@functools.cache
-def _encoding() -> bpe_openai.Encoding:
-    return bpe_openai.get_encoding(ENCODING)
+def _tokenizer() -> Any:
+    """Return bpe-openai's tokenizer, from the module that is its own.
+
+    The package around it makes dictionaries of three whole vocabularies when it is imported, for nothing that is asked
+    here: half a second, and 68 MiB in every process.
+    """
+    name = "bpe_openai._bindings"
+    package = importlib.util.find_spec("bpe_openai")  # does not import it
+    spec = PathFinder.find_spec(name, package.submodule_search_locations) if package is not None else None
+    if spec is None or spec.loader is None:
+        raise ImportError(f"there is no {name}")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.tokenizer_for_encoding(ENCODING)
 
 
-@functools.cache
-def _counter() -> Any:
-    return bpe_openai._bindings.tokenizer_for_encoding(ENCODING)  # noqa: SLF001  # the public way lists the tokens first
+_TOKENIZER: Final = _tokenizer()
 
 
 def token_texts(text: str) -> list[str]:
@@ -34,16 +46,15 @@ def token_texts(text: str) -> list[str]:
 
     A character that spans tokens stays whole, with the first of them, so the parts can be sent one by one.
     """
-    encoding = _encoding()
-    texts: list[str] = []
-    pending = b""
-    for token in encoding.encode_ordinary(text):
-        pending += encoding.decode_single_token_bytes(token)
+    texts = []
+    pending: list[int] = []
+    for token in _TOKENIZER.encode(_whole(text)):
+        pending.append(token)
         try:
-            texts.append(pending.decode())
-        except UnicodeDecodeError:
+            texts.append(_TOKENIZER.decode(pending))
+        except ValueError:  # not yet a whole character
             continue
-        pending = b""
+        pending = []
     return texts
 
 
@@ -69,10 +80,15 @@ def measure(text: str) -> tuple[int, int, int]:
 
 def _counted(text: str) -> int:
     try:
-        count: int = _counter().count(text)
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can write: it becomes U+FFFD
-        count = _counter().count(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        count: int = _TOKENIZER.count(text)
+    except UnicodeEncodeError:
+        count = _TOKENIZER.count(_whole(text))
     return count
+
+
+def _whole(text: str) -> str:
+    """Return the text with U+FFFD for each half of a surrogate pair, which JSON can write and UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class _Words(Recent[bytes, int]):
@@ -95,6 +111,15 @@ _BEHIND_A_SPACE: Final = _Words(" ")
 
 
 def token_bytes(tokens: Sequence[int]) -> bytes:
-    """Return the text, as UTF-8 bytes, that tokens of `o200k_base` stand for. Raises KeyError for an unknown token."""
-    joined: bytes = _encoding().decode_bytes(list(tokens))
-    return joined
+    """Return the text, in UTF-8, that tokens of `o200k_base` stand for. Raises KeyError for a token that is none.
+
+    Tokens that begin or end within a character are no text; they give bytes that no text has.
+    """
+    for token in tokens:
+        if not 0 <= token < TOKENS:
+            raise KeyError(token)
+    try:
+        text: str = _TOKENIZER.decode(list(tokens))
+    except ValueError:
+        return b"\xff" + array("I", tokens).tobytes()
+    return text.encode()
