@@ -32,7 +32,7 @@ from gateway.interceptors.chain import build_chain
 from gateway.lifecycle import Lifecycle
 from gateway.listening import listen, server_options
 from gateway.providers.base import Provider
-from gateway.providers.registry import build_provider
+from gateway.providers.registry import builder_of
 from gateway.reload import Reloader
 from gateway.services.admin_service import AdminService
 from gateway.services.chat_service import ChatService
@@ -267,7 +267,8 @@ class App:
             providers: dict[str, tuple[Provider, ProviderSettings]] = {}
             equipped = await self._state.with_stored_keys(settings)
             for name, provider_settings in equipped.enabled_providers().items():
-                provider = build_provider(name, provider_settings, http)
+                build = await asyncio.to_thread(builder_of, provider_settings)  # its import would hold up the calls
+                provider = build(name, provider_settings, http)
                 stack.push_async_callback(provider.aclose)
                 providers[name] = (provider, provider_settings)
             known = KnownModels(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.config import ConfigError, ProviderSettings, Secret, Settings
 from gateway.http.client import HttpClient
 from gateway.overrides.provider_settings import StoredProvider, WrongProviderError, in_force, with_stored
-from gateway.providers.registry import build_provider
+from gateway.providers.registry import builder_of
 from tests.fuzz.answers import bounded
 
 CONFIGURED = ProviderSettings(
@@ -102,4 +102,4 @@ async def test_whatever_address_is_taken_can_be_built(address: str, kind: Any) -
     except WrongProviderError:
         return
     async with HttpClient(5.0) as client:
-        await build_provider("one", settings, client).aclose()
+        await builder_of(settings)("one", settings, client).aclose()

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.config import ProviderSettings, Secret
 from gateway.http.client import HttpClient
 from gateway.providers.base import Block, ChatCall, EmbeddingCall, Provider
-from gateway.providers.registry import build_provider
+from gateway.providers.registry import builder_of
 from gateway.wire.chat import parse_chat_request
 from gateway.wire.embeddings import parse_embedding_request
 from gateway.wire.sse import DONE, payloads
@@ -29,7 +29,8 @@ async def running_provider(
     secrets = {name: Secret(value) for name, value in (headers or {}).items()}
     more |= {"kind": kind, "base_url": base_url, "api_key": Secret(api_key), "headers": secrets}
     async with HttpClient(connect_timeout=5) as session:
-        provider = build_provider(kind, ProviderSettings(**more), session)
+        settings = ProviderSettings(**more)
+        provider = builder_of(settings)(kind, settings, session)
         try:
             yield provider
         finally:
