@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import functools
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +32,7 @@ _DRIVERS: Final = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 _TIMEOUT_S: Final = 5.0
+_RETRY_S: Final = 0.01
 
 
 class DatabaseError(Exception):
@@ -75,6 +78,11 @@ class Database:
                 connect_args={"timeout": _TIMEOUT_S, "command_timeout": _TIMEOUT_S},
             )
 
+    async def prepare(self) -> None:
+        """Give a new database its mode, which it keeps. Raises what is wrong with it."""
+        if self.is_sqlite:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._write_ahead)
+
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection for queries."""
@@ -105,6 +113,19 @@ class Database:
     def _write_here(self, work: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._in_thread.begin() as connection:
             return work(connection, *args, **kwargs)
+
+    def _write_ahead(self) -> None:
+        deadline = time.monotonic() + _TIMEOUT_S
+        with contextlib.closing(self._in_thread.raw_connection()) as connection:
+            while True:
+                try:
+                    connection.cursor().execute("PRAGMA journal_mode=WAL")
+                except sqlite3.OperationalError as exc:  # when another process is at it, SQLite does not wait
+                    if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+                    time.sleep(_RETRY_S)
+                else:
+                    return
 
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` gives. Cancelling the caller leaves it to run to its end."""
@@ -161,9 +182,10 @@ async def open_database(text: str) -> AsyncIterator[Database]:
         raise DatabaseError(f"DATABASE_URL: the folder of {url.database} cannot be made: {exc.strerror}") from None
     try:
         try:
+            await database.prepare()
             async with database.reading() as connection:
                 await connection.execute(sa.text("SELECT 1"))
-        except (SQLAlchemyError, OSError, TimeoutError) as exc:
+        except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as exc:
             where = url.database if database.is_sqlite else url.host or "a local socket"
             raise DatabaseError(
                 f"DATABASE_URL: the database at {where} cannot be opened: {type(exc).__name__}"
@@ -200,7 +222,7 @@ def _prepare(engine: sa.Engine, begin: str) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
         cursor = connection.cursor()
         # FULL syncs each commit, as PostgreSQL does: the ledger's journal goes when its records are committed.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -1,6 +1,8 @@
 """Which database, and what a wrong one says."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 from random import Random
 
@@ -54,6 +56,31 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
             pass
 
     assert path.read_bytes().startswith(b"something else")
+
+
+async def test_a_new_file_that_another_process_is_at_is_waited_for(tmp_path: Path) -> None:
+    """Workers that start together find no database, and each makes it. SQLite refuses the second one at once."""
+    path = tmp_path / "gateway.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        opening = asyncio.create_task(_journal_mode(path))
+        await asyncio.sleep(0.2)
+        assert not opening.done()
+        other.execute("COMMIT")
+        assert await opening == "wal"
+
+
+async def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """Whoever comes first, all of them have it."""
+    for number in range(10):
+        path = tmp_path / f"{number}.db"
+        assert await asyncio.gather(*(_journal_mode(path) for _ in range(8))) == ["wal"] * 8
+
+
+async def _journal_mode(path: Path) -> str | None:
+    async with open_database(f"sqlite:///{path}") as database, database.reading() as connection:
+        mode: str | None = await connection.scalar(sa.text("PRAGMA journal_mode"))
+        return mode
 
 
 async def test_each_commit_is_synced(database_text: str) -> None:
