@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.command import PORTS, finished, running_command
 from tests.support.databases import postgres_database
-from tests.support.envoy import free_port
+from tests.support.ports import free_port
 from tests.support.redis import running_redis
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the children in /proc, which is Linux's")

@@ -13,7 +13,8 @@ from gateway.storage.tables import Table
 from tests.support.booked import booked_settings, connected
 from tests.support.collector import running_collector
 from tests.support.counting_vendor import counting_vendor, orders
-from tests.support.worker import free_port, worker
+from tests.support.ports import free_port
+from tests.support.worker import worker
 
 CANARIES = ("canary-static", "canary-own", "canary-vendor", "canary-prompt", "canary-master", "canary-stored")
 

@@ -14,7 +14,7 @@ import pytest
 from llmgateway.v1 import chat_service_pb2 as pb
 from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
 from tests.support.command import ROOT
-from tests.support.envoy import free_port
+from tests.support.ports import free_port
 from tests.support.programs import program
 from tests.support.stack import AUTH, KEY, Stack
 from tests.support.vendor import Stream, Vendor, chat_stream, sse

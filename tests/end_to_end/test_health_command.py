@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.certificates import Authority
 from tests.support.command import finished
-from tests.support.envoy import free_port
 from tests.support.gateway_process import GatewayProcess, running_gateway
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -23,8 +23,8 @@ from gateway.storage.database import open_database
 from gateway.telemetry.metrics import Metrics
 from llmgateway.v1 import system_service_pb2 as pb
 from llmgateway.v1.system_service_pb2_grpc import SystemServiceStub
-from tests.support.envoy import free_port
 from tests.support.health import OFTEN, health_pages
+from tests.support.ports import free_port
 from tests.support.provider_calls import running_provider
 from tests.support.stack import Stack, private_state, running_stack
 from tests.support.vendor import Answer, Vendor, completion

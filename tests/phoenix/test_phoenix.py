@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.envoy import free_port
 from tests.support.operated import operated
+from tests.support.ports import free_port
 from tests.support.vendor import completion
 
 PHOENIX = os.environ.get("PHOENIX_BIN", "")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.envoy import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 40

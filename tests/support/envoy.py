@@ -1,7 +1,6 @@
 """Runs the real Envoy for a test."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -9,19 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.envoy import EnvoySettings, envoy_binary, render
+from tests.support.ports import free_port
 
 START_DEADLINE_S = 20
 STOP_DEADLINE_S = 10
 MAX_BODY_BYTES = 64 * 1024
 DESCRIPTOR = Path(__file__).parents[2] / "generated" / "descriptor.binpb"
-
-
-def free_port() -> int:
-    """Returns a loopback port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def settings_for(directory: Path) -> EnvoySettings:

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.command import PORTS
-from tests.support.envoy import free_port
+from tests.support.ports import free_port
 from tests.support.stack import WITHOUT_LIMITS, private_state
 
 KEY = "sk-test-0123456789"

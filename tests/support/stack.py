@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from gateway.app import running
 from gateway.config import Settings, load
 from gateway.supervisor import envoy_settings
-from tests.support.envoy import free_port, running_envoy
+from tests.support.envoy import running_envoy
+from tests.support.ports import free_port
 
 KEY = "sk-test-0123456789"
 

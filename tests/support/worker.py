@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -10,19 +9,13 @@ from pathlib import Path
 
 import grpc.aio
 
+from tests.support.ports import free_port
+
 _START_S = 30.0
 _ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = {"PYTHONPATH": f"{_ROOT}{os.pathsep}{_ROOT / 'generated'}"}
 _QUIET = {"PROVIDER_CHECK_INTERVAL_S": "0"}
 """Vendors see only what a test sends."""
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

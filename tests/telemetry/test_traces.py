@@ -14,9 +14,9 @@ from openai import APIStatusError
 from llmgateway.v1.chat_service_pb2 import CreateChatCompletionRequest
 from llmgateway.v1.chat_service_pb2_grpc import ChatServiceStub
 from tests.support.collector import Collector, SpanSeen, running_collector
-from tests.support.envoy import free_port
 from tests.support.grpc_chat import request
 from tests.support.operated import CHAT, operated
+from tests.support.ports import free_port
 from tests.support.stack import AUTH, Stack, running_stack
 from tests.support.vendor import USAGE, Stream, Vendor, chat_stream, completion, sse
 
