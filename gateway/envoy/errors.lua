@@ -6,7 +6,8 @@
 --   * success: the headers that the gateway put into the content type are taken out of it.
 -- What every answer gets or loses is done without Lua (`headers.py`), which costs less. There is nothing here for
 -- requests: Lua would leave garbage for each of them, which nobody collects when callers come and go without an answer.
--- MAX_BODY_BYTES and HEADERS, the names of the gateway's own headers, are put in front of this text when the configuration is rendered.
+-- MAX_BODY_BYTES and HEADERS, the names of the gateway's own headers, are put in front of this text when the
+-- configuration is rendered.
 
 local REPLIES = {
   [400] = {"invalid_request_error", nil, "The request is malformed."},

@@ -121,7 +121,7 @@ class Database:
                 try:
                     connection.cursor().execute("PRAGMA journal_mode=WAL")
                 except sqlite3.OperationalError as exc:  # when another process is at it, SQLite does not wait
-                    if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                         raise
                     time.sleep(_RETRY_S)
                 else:
