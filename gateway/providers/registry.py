@@ -13,7 +13,7 @@ Builder = Callable[[str, ProviderSettings, HttpClient], Provider]
 def builder_of(settings: ProviderSettings) -> Builder:
     """Return what builds a provider that has these settings, of its name, the settings and the HTTP client.
 
-    A vendor's SDK is imported when one is asked for the first time, since that takes 0.2 to 0.5 s and up to 50 MiB.
+    A vendor's SDK is imported when one is asked for the first time, since that takes 0.2 to 0.6 s and up to 50 MiB.
     """
     match settings.kind:
         case "openai":
