@@ -72,7 +72,8 @@ def measure(text: str) -> tuple[int, int, int]:
     """Return how many bytes of UTF-8 the text has, how many tokens, as `count_tokens` says, and how many digits."""
     data = text.encode("utf-8", "surrogatepass").translate(_ANY_DIGIT)
     count = _NO_WORD
-    if len(text) <= _LONG:
+    # A text with an empty word is counted as a whole, as code is that is indented: looking up the others is in vain.
+    if len(text) <= _LONG and b"  " not in data and not data.endswith(b" "):
         first, *others = data.split(b" ")
         count = _FIRST[first] + sum(map(_BEHIND_A_SPACE.__getitem__, others))
     return len(data), count if count < _NO_WORD else _counted(text), data.count(b"0")
