@@ -3,8 +3,9 @@
 The floor, the product, and two copies of it in which parts do nothing (`bench/without.py`) answer 16 callers in short
 turns, for the machine has faster and slower minutes. Each round starts them anew, for a process is a little cheaper or
 dearer than another one for all its life. CPU is of each whole process tree, Envoy included; what a part costs is the
-difference. Each prompt is a new one, with a word that was never there before, so that nothing that is kept of earlier
-ones helps with it. It takes four to five minutes.
+difference. The requests are those of the whole bench: their prompt is the same each time, so that its tokens are
+counted once. With `--new-prompts` each is a text of its own, with a word that was never there, so that nothing that is
+kept of earlier ones helps with it. It takes four to five minutes.
 """
 
 import argparse
@@ -37,19 +38,18 @@ _TITLES: Final = {
 }
 
 
-def _measure(rounds: int, requests: int, callers: int) -> dict[str, list[float]]:
+def _measure(rounds: int, requests: int, scenario: Scenario, *, varied: bool) -> dict[str, list[float]]:
     """Return the CPU of a request in microseconds, by target and round."""
     taken: dict[str, list[float]] = {name: [] for name in _TARGETS}
     for number in range(rounds):
-        for name, cpu_s in _round(requests, callers).items():
+        for name, cpu_s in _round(requests, scenario, varied=varied).items():
             taken[name].append(cpu_s / (requests // _TURNS * _TURNS) * 1e6)
         print(f"round {number + 1}/{rounds}", file=sys.stderr)
     return taken
 
 
-def _round(requests: int, callers: int) -> dict[str, float]:
+def _round(requests: int, scenario: Scenario, *, varied: bool) -> dict[str, float]:
     """Return the CPU of all requests of a round in seconds, by target."""
-    scenario = Scenario("features", callers, requests)
     spent = dict.fromkeys(_TARGETS, 0.0)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as home,
@@ -57,11 +57,11 @@ def _round(requests: int, callers: int) -> dict[str, float]:
     ):
         counted = [target for target in targets if target.counted]
         for target in counted:
-            measure(target, scenario, max(callers, requests // 3), varied=True)
+            measure(target, scenario, max(scenario.callers, requests // 3), varied=varied)
         for turn in range(_TURNS):
             for target in counted[:: -1 if turn % 2 else 1]:
                 before = cpu.usage(target.process.pid).cpu_s
-                measure(target, scenario, requests // _TURNS, varied=True)
+                measure(target, scenario, requests // _TURNS, varied=varied)
                 time.sleep(_STORED_S)  # nothing outside the process tells when they are there
                 spent[target.name] += cpu.usage(target.process.pid).cpu_s - before
     return spent
@@ -72,9 +72,11 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--requests", type=int, default=4000)
     options.add_argument("--callers", type=int, default=16)
+    options.add_argument("--new-prompts", action="store_true", help="each request has a text of its own")
     chosen = options.parse_args()
+    scenario = Scenario("features", chosen.callers, chosen.requests)
     try:
-        taken = _measure(chosen.rounds, chosen.requests, chosen.callers)
+        taken = _measure(chosen.rounds, chosen.requests, scenario, varied=chosen.new_prompts)
     except Failed as failure:
         print(failure, file=sys.stderr)
         return 1
