@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from gateway.admission.administration import Administration
 from gateway.admission.admission import Admission
@@ -16,15 +15,14 @@ from gateway.admission.key_store import KeyStore
 from gateway.admission.keys import StaticKeys
 from gateway.admission.limits.fallback import LocalFallbackLimiter
 from gateway.admission.limits.memory import MemoryLimiter
-from gateway.admission.limits.model import Limiter, Standing
-from gateway.admission.limits.redis import History, RedisLimiter, Used, connect
+from gateway.admission.limits.model import History, Limiter, Standing, Used
 from gateway.admission.price_book import Book, Quotes
 from gateway.admission.quota import SharedRules
 from gateway.admission.restore import used_so_far
 from gateway.admission.secret_store import SecretStore
 from gateway.admission.vault import Vault, VaultError, master_key_file
 from gateway.config import Secret, Settings, StorageSettings
-from gateway.health.dependencies import Dependencies
+from gateway.health.dependencies import Dependencies, Ping
 from gateway.overrides.overrides import Overrides
 from gateway.storage.database import Database, DatabaseError, open_database
 from gateway.storage.ledger import Ledger, open_ledger
@@ -75,8 +73,8 @@ class State:
         self._stored = stored
         self.ledger: Final = ledger
         self.overrides: Final = Overrides(stored.database, now_ms)
-        self.redis: Redis | None
         self.limiter: Limiter
+        self.ping_redis: Ping | None
 
     @property
     def database(self) -> Database:
@@ -92,7 +90,7 @@ class State:
         """Return what tells how database and Redis are."""
         return Dependencies(
             self.database,
-            self.redis,
+            self.ping_redis,
             metrics,
             needs_redis=self._settings.storage.redis_away == "refuse",
             writes=lambda: self.ledger.available,
@@ -157,37 +155,28 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
     ):
         state = State(settings, stored, ledger)
         await state.overrides.refresh()
-        async with (
-            _open_redis(storage) as state.redis,
-            _open_limiter(storage, state.redis, state.history) as state.limiter,
-        ):
+        async with _open_limiter(storage, state.history) as (state.limiter, state.ping_redis):
             yield state
 
 
 @contextlib.asynccontextmanager
-async def _open_redis(settings: StorageSettings) -> AsyncIterator[Redis | None]:
-    redis = connect(settings.redis_url, _REDIS_TIMEOUT_S) if settings.redis_url else None
-    try:
-        yield redis
-    finally:
-        if redis is not None:
-            await redis.aclose()
-
-
-@contextlib.asynccontextmanager
-async def _open_limiter(settings: StorageSettings, redis: Redis | None, history: History) -> AsyncIterator[Limiter]:
-    """Yield Redis's limiter where there is a Redis, else one of this process that knows what was used so far."""
+async def _open_limiter(settings: StorageSettings, history: History) -> AsyncIterator[tuple[Limiter, Ping | None]]:
+    """Yield Redis's limiter and how to reach it, or else one of this process that knows what was used so far."""
     local = MemoryLimiter()
-    if redis is None:
+    if not settings.redis_url:
         for used in await history():
             local.restore(used.rules, used.charge, used.at_ns)
-        yield local
+        yield local, None
         return
+    from gateway.admission.limits.redis import RedisLimiter, connect
+
+    redis = connect(settings.redis_url, _REDIS_TIMEOUT_S)
     shared = RedisLimiter(redis, history=history)
     try:
-        yield LocalFallbackLimiter(shared, local) if settings.redis_away == "count_alone" else shared
+        yield LocalFallbackLimiter(shared, local) if settings.redis_away == "count_alone" else shared, redis.ping
     finally:
         await shared.aclose()
+        await redis.aclose()
 
 
 def _journals(settings: StorageSettings, database: Database) -> Path:

@@ -4,11 +4,11 @@ import subprocess
 import sys
 from typing import Final
 
-_UNUSED: Final = ("openai", "ollama", "cerebras", "bpe_openai", "asyncpg")
+_UNUSED: Final = ("openai", "ollama", "cerebras", "bpe_openai", "asyncpg", "redis")
 
 
 def test_a_worker_without_vendors_imports_none_of_their_sdks() -> None:
-    """Nor vocabularies that nothing counts by, nor the driver of a database that is not there."""
+    """Nor vocabularies that nothing counts by, nor drivers of a database and a store that are not there."""
     code = f"import sys, gateway.serve; print([name for name in {_UNUSED} if name in sys.modules])"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=30) == "[]\n"

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.admission.limits.model import MAX_AMOUNT, Charge, LimitRule
-from gateway.admission.limits.redis import Used
+from gateway.admission.limits.model import MAX_AMOUNT, Charge, LimitRule, Used
 from gateway.admission.limits.windows import Window, calendar
 from gateway.storage.ledger import Ledger
 from gateway.storage.records import Total

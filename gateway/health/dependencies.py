@@ -8,7 +8,6 @@ from typing import Final, Literal
 import msgspec
 import sqlalchemy as sa
 import structlog
-from redis.asyncio import Redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.storage.database import Database
@@ -22,6 +21,8 @@ _LOOKS: Final = 2
 """How many looks in a row must fail: a single one may tell of our own load."""
 
 Status = Literal["ok", "degraded", "failed"]
+Ping = Callable[[], Awaitable[object]]
+"""Asks for a sign of life, and raises something if there is none."""
 
 
 class Dependency(msgspec.Struct, frozen=True):
@@ -42,21 +43,21 @@ class Dependencies:
     def __init__(
         self,
         database: Database,
-        redis: Redis | None,
+        ping_redis: Ping | None,
         metrics: Metrics,
         *,
         needs_redis: bool,
         writes: Callable[[], bool],
     ) -> None:
         self._database = database
-        self._redis = redis
+        self._ping_redis = ping_redis
         self._metrics = metrics
         self._needs_redis = needs_redis
         self._writes = writes
         self._older = revisions()[:-1]
         self._failures: Counter[str] = Counter()
         self._seen = {name: Dependency(name) for name in ("database", "migrations")}
-        if redis is not None:
+        if ping_redis is not None:
             self._seen["redis"] = Dependency("redis")
 
     @property
@@ -101,11 +102,11 @@ class Dependencies:
             self._note("migrations", "ok")  # a newer gateway may have brought it further
 
     async def _look_at_redis(self) -> None:
-        if self._redis is None:
+        if self._ping_redis is None:
             return
         try:
             async with asyncio.timeout(_LIMIT_S):
-                await self._redis.ping()
+                await self._ping_redis()
         except Exception:  # noqa: BLE001  # as above
             if self._needs_redis:
                 self._note("redis", "failed", "it does not answer")

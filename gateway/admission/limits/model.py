@@ -1,6 +1,6 @@
 """The vocabulary of limits: rules, charges, grants, and what a limiter promises."""
 
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -168,6 +168,18 @@ class Limiter(Protocol):
     async def standing(self, rules: Sequence[LimitRule]) -> list[Standing]:
         """Return how each rule stands now, without counting anything. Raises Overloaded as `reserve` does."""
         ...
+
+
+class Used(Struct, frozen=True, kw_only=True):
+    """What the ledger says was used at `at_ns` (Unix time) of what these rules limit."""
+
+    rules: Sequence[LimitRule]
+    charge: Charge
+    at_ns: int
+
+
+History = Callable[[], Awaitable[Sequence[Used]]]
+"""Reads from the ledger what still counts, open reservations at their bound, in the order of time."""
 
 
 class _Done:

@@ -17,13 +17,22 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from msgspec import Struct
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from gateway.admission.limits.model import DONE, NOTHING, Charge, Grant, LimitRule, Reading, Standing, standings
+from gateway.admission.limits.model import (
+    DONE,
+    NOTHING,
+    Charge,
+    Grant,
+    History,
+    LimitRule,
+    Reading,
+    Standing,
+    standings,
+)
 from gateway.admission.limits.refusal import refusal
 from gateway.admission.limits.windows import LENGTH_MS, SLICES, calendar, slice_of, tick_of, ticks
 from gateway.config import Secret
@@ -40,18 +49,6 @@ _DECODER: Final = msgspec.msgpack.Decoder(list[int])
 _SCRIPT: Final = files("gateway.admission.limits").joinpath("limits.lua").read_text("utf-8")
 _SHA: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _log = structlog.get_logger("gateway.limits")
-
-
-class Used(Struct, frozen=True, kw_only=True):
-    """What the ledger says was used at `at_ns` (Unix time) of what these rules limit."""
-
-    rules: Sequence[LimitRule]
-    charge: Charge
-    at_ns: int
-
-
-History = Callable[[], Awaitable[Sequence[Used]]]
-"""Reads from the ledger what still counts, open reservations at their bound, in the order of time."""
 
 
 def connect(url: Secret, timeout_s: float) -> Redis:

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from gateway.admission.limits.fallback import STAY_LOCAL_S, LocalFallbackLimiter
 from gateway.admission.limits.memory import MemoryLimiter
-from gateway.admission.limits.model import Charge, LimitRule
-from gateway.admission.limits.redis import RedisLimiter, Used, connect
+from gateway.admission.limits.model import Charge, LimitRule, Used
+from gateway.admission.limits.redis import RedisLimiter, connect
 from gateway.config import Secret
 from gateway.errors import Overloaded, QuotaExceeded
 from tests.admission.limits.conftest import Clock
