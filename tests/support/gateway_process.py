@@ -37,6 +37,7 @@ class GatewayProcess:
     config: Path
     lines: list[str] = field(default_factory=list)
     _written: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _ended: bool = False
 
     @property
     def url(self) -> str:
@@ -55,12 +56,11 @@ class GatewayProcess:
         self.process.send_signal(number)
 
     async def until(self, test: Callable[[], bool], limit: float = 90) -> None:
-        """Return when `test` is true; it is asked after each line that the gateway writes."""
-        try:
+        """Return when `test` is true; it is asked after each line that the gateway writes, and at its end."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(limit), self._written:
-                await self._written.wait_for(test)
-        except TimeoutError:
-            raise AssertionError("\n".join(["it did not come to that:", *self.lines])) from None
+                await self._written.wait_for(lambda: self._ended or test())
+        assert test(), "\n".join(["it did not come to that:", *self.lines])
 
     async def until_event(self, name: str, count: int = 1) -> None:
         """Return when the log has `count` lines of this event."""
@@ -86,6 +86,9 @@ class GatewayProcess:
             async with self._written:
                 self.lines.append(line.decode().rstrip())
                 self._written.notify_all()
+        async with self._written:
+            self._ended = True
+            self._written.notify_all()
 
 
 def _limit_open_files(number: int) -> None:
