@@ -170,13 +170,11 @@ async def _open_limiter(settings: StorageSettings, history: History) -> AsyncIte
         return
     from gateway.admission.limits.redis import RedisLimiter, connect
 
-    redis = connect(settings.redis_url, _REDIS_TIMEOUT_S)
-    shared = RedisLimiter(redis, history=history)
-    try:
+    async with (
+        contextlib.aclosing(connect(settings.redis_url, _REDIS_TIMEOUT_S)) as redis,
+        contextlib.aclosing(RedisLimiter(redis, history=history)) as shared,
+    ):
         yield LocalFallbackLimiter(shared, local) if settings.redis_away == "count_alone" else shared, redis.ping
-    finally:
-        await shared.aclose()
-        await redis.aclose()
 
 
 def _journals(settings: StorageSettings, database: Database) -> Path:
