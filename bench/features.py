@@ -3,9 +3,9 @@
 The floor, the product, and two copies of it in which parts do nothing (`bench/without.py`) answer 16 callers in short
 turns, for the machine has faster and slower minutes. Each round starts them anew, for a process is a little cheaper or
 dearer than another one for all its life. CPU is of each whole process tree, Envoy included; what a part costs is the
-difference. The requests are those of the whole bench: their prompt is the same each time, so that its tokens are
-counted once. With `--new-prompts` each is a text of its own, with a word that was never there, so that nothing that is
-kept of earlier ones helps with it. It takes four to five minutes.
+difference. Each prompt is a text of its own, with a word that was never there before, so that nothing that is kept of
+earlier ones helps with it: counting its tokens is a part of the price. With `--same-prompt` the requests are those of
+the whole bench, whose tokens are counted once. It takes four to five minutes.
 """
 
 import argparse
@@ -72,11 +72,11 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--requests", type=int, default=4000)
     options.add_argument("--callers", type=int, default=16)
-    options.add_argument("--new-prompts", action="store_true", help="each request has a text of its own")
+    options.add_argument("--same-prompt", action="store_true", help="send the requests of the whole bench")
     chosen = options.parse_args()
     scenario = Scenario("features", chosen.callers, chosen.requests)
     try:
-        taken = _measure(chosen.rounds, chosen.requests, scenario, varied=chosen.new_prompts)
+        taken = _measure(chosen.rounds, chosen.requests, scenario, varied=not chosen.same_prompt)
     except Failed as failure:
         print(failure, file=sys.stderr)
         return 1
